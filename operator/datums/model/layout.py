@@ -1,0 +1,70 @@
+"""Where things lie in a bucket. Every key that Datums writes is made here.
+
+    <prefix>/projects/<namespace>/executions/<name>-<uid8>/<attempt>/files/<path>       the first file of a path
+                                                                     again/<n>/<path>   the second (n = 1), third, … of the same path
+                                                                     long/<sha256>      a path too long for a key
+                                                                     manifest-<sha256>.jsonl.zst
+                                                                     inputs-<sha256>.jsonl.zst
+                                                                     commit.json
+    <prefix>/projects/<namespace>/sets/<15 hex digits>.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+MAX_KEY_BYTES = 1024
+
+
+def join(prefix: str, *parts: str) -> str:
+    """A key from a prefix (which may be empty or end in a slash) and parts."""
+    return "/".join([p for p in [prefix.strip("/")] if p] + list(parts))
+
+
+def projects_prefix(prefix: str) -> str:
+    """Below this lies what Datums wrote for every project; ends in a slash."""
+    return join(prefix, "projects") + "/"
+
+
+def project_prefix(prefix: str, namespace: str) -> str:
+    """Below this lies what Datums wrote for one project; ends in a slash."""
+    return join(prefix, "projects", namespace) + "/"
+
+
+def attempt_prefix(prefix: str, namespace: str, name: str, uid: str, attempt: int) -> str:
+    """Below this lies what one attempt wrote; ends in a slash."""
+    return join(prefix, "projects", namespace, "executions", f"{name}-{uid[:8]}", str(attempt)) + "/"
+
+
+def file_key(attempt: str, path: str, sequence: int) -> str:
+    """The key of a file that an attempt saved.
+
+    Args:
+        attempt: the attempt's prefix, ending in a slash.
+        path: the file's path below the outputs directory.
+        sequence: 0 for the first file of this path, 1 for the second, …
+    """
+    key = f"{attempt}files/{path}" if sequence == 0 else f"{attempt}again/{sequence}/{path}"
+    if len(key.encode()) <= MAX_KEY_BYTES:
+        return key
+    return f"{attempt}long/{hashlib.sha256(f'{sequence}/{path}'.encode()).hexdigest()}"
+
+
+def manifest_key(attempt: str, sha256: str) -> str:
+    """The key of an attempt's output manifest."""
+    return f"{attempt}manifest-{sha256}.jsonl.zst"
+
+
+def inputs_key(attempt: str, sha256: str) -> str:
+    """The key of the manifest of an attempt's resolved inputs."""
+    return f"{attempt}inputs-{sha256}.jsonl.zst"
+
+
+def commit_key(attempt: str) -> str:
+    """The key of an attempt's commit point."""
+    return f"{attempt}commit.json"
+
+
+def set_key(prefix: str, namespace: str, set_hex: str) -> str:
+    """The key of the index object that leads from a set to its attempt."""
+    return join(prefix, "projects", namespace, "sets", f"{set_hex}.json")

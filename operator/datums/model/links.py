@@ -1,0 +1,139 @@
+"""Links: what an input names.
+
+    datum://<uuid>[/<path or glob>]      one file for good; below a bundle's id, one or several of its files
+    s3://<bucket>/<key or glob>
+    store://<datastore>[@<namespace>]/<key or glob>
+    https://… http://…                   a public file
+
+A fragment pins a link to bytes: `#sha256=<64 hex>` one file, `#tree-sha256=<64 hex>` a set of files (see `tree_digest`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from datums.model.ids import is_bundle, parse_datum_id
+
+
+class LinkError(ValueError):
+    """A link that nothing can be read from. The message says what is wrong and what is right."""
+
+
+class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The digest that a pinned link promises; at most one of the two."""
+
+    sha256: str = ""
+    tree_sha256: str = ""
+
+
+NO_PIN = Pin()
+
+
+class DatumLink(msgspec.Struct, frozen=True, tag="datum"):
+    """`datum://<uuid>[/<path or glob>]`, perhaps of another project."""
+
+    datum: UUID
+    path: str = ""
+    namespace: str = ""
+    pin: Pin = NO_PIN
+
+
+class S3Link(msgspec.Struct, frozen=True, tag="s3"):
+    """`s3://<bucket>/<key or glob>`."""
+
+    bucket: str
+    pattern: str
+    pin: Pin = NO_PIN
+
+
+class StoreLink(msgspec.Struct, frozen=True, tag="store"):
+    """`store://<datastore>[@<namespace>]/<key or glob>`; an empty namespace is the execution's own, or the one that shares."""
+
+    store: str
+    pattern: str
+    namespace: str = ""
+    pin: Pin = NO_PIN
+
+
+class WebLink(msgspec.Struct, frozen=True, tag="web"):
+    """`https://…` or `http://…`, the URL without the pinning fragment."""
+
+    url: str
+    pin: Pin = NO_PIN
+
+
+Link: TypeAlias = DatumLink | S3Link | StoreLink | WebLink
+
+SCHEMES = ("datum://", "s3://", "store://", "https://", "http://")
+_PIN = re.compile(r"#(tree-)?sha256=([0-9a-f]{64})$")
+
+
+def parse(link: str) -> Link:
+    """The link, taken apart.
+
+    Raises:
+        LinkError: the scheme is unknown or a part is missing or malformed.
+    """
+    bare, pin = _split_pin(link)
+    scheme, _, rest = bare.partition("://")
+    if scheme in ("https", "http"):
+        if not rest.split("/", 1)[0]:
+            raise LinkError(f"{link!r} names no host: write https://<host>/<path>")
+        return WebLink(url=bare, pin=pin)
+    head, _, tail = rest.partition("/")
+    if scheme == "datum":
+        return _datum(link, head, tail, pin)
+    if scheme == "s3":
+        if not head or not tail:
+            raise LinkError(f"{link!r} needs a bucket and a key: write s3://<bucket>/<key or glob>")
+        return S3Link(bucket=head, pattern=tail, pin=pin)
+    if scheme == "store":
+        name, _, namespace = head.partition("@")
+        if not name or not tail:
+            raise LinkError(f"{link!r} needs a DataStore and a key: write store://<datastore>/<key or glob>")
+        return StoreLink(store=name, namespace=namespace, pattern=tail, pin=pin)
+    raise LinkError(f"{link!r} has no scheme that Datums reads: use one of {' '.join(SCHEMES)}")
+
+
+def pinned(link: str, pin: Pin) -> str:
+    """The link in its pinned form."""
+    bare, _ = _split_pin(link)
+    if pin.sha256:
+        return f"{bare}#sha256={pin.sha256}"
+    return f"{bare}#tree-sha256={pin.tree_sha256}" if pin.tree_sha256 else bare
+
+
+def tree_digest(files: Iterable[tuple[str, str]]) -> str:
+    """The digest of a set of files: SHA-256 of the lines `<sha256>  <path>\\n` sorted by path (as `sha256sum` prints them).
+
+    Args:
+        files: (path in the input, sha256) of each.
+    """
+    digest = hashlib.sha256()
+    for path, sha256 in sorted(files):
+        digest.update(f"{sha256}  {path}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _datum(link: str, head: str, path: str, pin: Pin) -> DatumLink:
+    name, _, namespace = head.partition("@")
+    datum = parse_datum_id(name)
+    if datum is None:
+        raise LinkError(f"{link!r} names no datum id: write datum://<uuid>, as `kubectl get datums` lists them")
+    if path and not is_bundle(datum):
+        raise LinkError(f"{link!r} names a path below a single file: leave the path out, or use the bundle's id")
+    return DatumLink(datum=datum, namespace=namespace, path=path, pin=pin)
+
+
+def _split_pin(link: str) -> tuple[str, Pin]:
+    match = _PIN.search(link)
+    if match is None:
+        return link, NO_PIN
+    tree, digest = match.groups()
+    return link[: match.start()], Pin(tree_sha256=digest) if tree else Pin(sha256=digest)
