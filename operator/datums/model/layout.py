@@ -1,12 +1,12 @@
 """Where things lie in a bucket. Every key that Datums writes is made here.
 
-    <prefix>/projects/<namespace>/executions/<name>-<uid8>/<attempt>/files/<path>       the first file of a path
-                                                                     again/<n>/<path>   the second (n = 1), third, … of the same path
-                                                                     long/<sha256>      a path too long for a key
-                                                                     manifest-<sha256>.jsonl.zst
-                                                                     inputs-<sha256>.jsonl.zst
-                                                                     commit.json
-    <prefix>/projects/<namespace>/sets/<15 hex digits>.json
+<prefix>/projects/<namespace>/executions/<name>-<uid8>/<attempt>/files/<path>       the first file of a path
+                                                                 again/<n>/<path>   the second (n = 1) of the same path, …
+                                                                 long/<sha256>      a path too long for a key
+                                                                 manifest-<sha256>.jsonl.zst
+                                                                 inputs-<sha256>.jsonl.zst
+                                                                 commit.json
+<prefix>/projects/<namespace>/sets/<15 hex digits>.json
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ def place(pattern: str, key: str, keep: KeepDirectories) -> str:
         key: the key that matched.
         keep: `None` the base name; `Full` the whole key; `Suffix` the key after the last slash before the first wildcard.
     """
-    if keep == "None":
+    if keep == "Full":
+        return key
+    if keep == "None" or not is_glob(pattern):
         return posixpath.basename(key)
-    if keep == "Full" or not is_glob(pattern):
-        return key if keep == "Full" else posixpath.basename(key)
     start = fixed_prefix(pattern).rfind("/") + 1
     return key[start:]
 
@@ -33,4 +33,4 @@ def place_output(path: str, keep: KeepDirectories) -> str:
 
 def is_safe(path: str) -> bool:
     """Whether the path stays below the directory that it is joined to, and can be a file there."""
-    return bool(path) and not path.startswith("/") and all(part not in ("", ".", "..") for part in path.split("/")) and "\0" not in path
+    return "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))

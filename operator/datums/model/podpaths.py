@@ -17,7 +17,8 @@ STOP = f"{RUN}/stop"
 GATE = f"{RUN}/gate"
 VERDICT = f"{RUN}/verdict"
 
-# Mounted in `fetch` and `ship` only. The journal lies here: user code that could write it could make a datum of a key that is not its own.
+# Mounted in `fetch` and `ship` only. The journal lies here: user code that could write it could make a datum
+# of a key that is not its own.
 STATE = "/datums/state"
 SECRET = "/datums/secret"  # noqa: S105  a path
 PLAN = f"{SECRET}/plan.json"
