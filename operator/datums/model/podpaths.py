@@ -8,6 +8,11 @@ OUTPUTS = "/valohai/outputs"
 CONFIG = "/valohai/config"
 REPOSITORY = "/valohai/repository"
 
+# The outputs volume. Main mounts its sub-directory (subPath) at OUTPUTS, `ship` the whole volume at OUTPUTS_VOLUME: so a file that
+# was made read-only leaves main's sight by a rename within one mount. The kubelet makes the sub-directory, writable for everybody.
+OUTPUTS_VOLUME = "/datums/outputs"
+OUTPUTS_SUBPATH = "files"
+
 # Tools and FIFOs: written by `fetch`, mounted read-only in main (a FIFO can be written on a read-only mount).
 RUN = "/datums/run"
 BUSYBOX = f"{RUN}/busybox"
@@ -28,3 +33,16 @@ PODINFO_MAIN_ENDED = f"{PODINFO}/main-ended"
 TOKEN = "/datums/token/token"  # noqa: S105  a path
 
 TERMINATION_LOG = "/dev/termination-log"
+
+# `ship` serves the calls of api.json here, on the loopback interface only.
+AGENT_PORT = 8465
+
+
+def status_detail_path(execution_uid: str) -> str:
+    """The path of `set_status_detail`. It names the execution: on a host's own network another pod's `ship` may hold the port."""
+    return f"/v1/executions/{execution_uid}/status-detail"
+
+
+def status_detail_url(execution_uid: str) -> str:
+    """Where `set_status_detail` is posted to, for api.json."""
+    return f"http://127.0.0.1:{AGENT_PORT}{status_detail_path(execution_uid)}"
