@@ -5,33 +5,36 @@ from typing import Annotated, ClassVar, Final, Literal
 from msgspec import Meta, field
 
 from datums.api.execution_status import ExecutionStatus
-from datums.api.markers import AGE, Column, Resource, Rule, any_of, cel, exactly_one, keyed_by
+from datums.api.markers import AGE, Column, Resource, Rule, cel, exactly_one, immutable, keyed_by
 from datums.api.meta import ObjectMeta, Part, Preserved, Root
 from datums.api.names import API_VERSION
 from datums.api.pod import ClaimTemplate, EmptyDir, EnvFromSource, EnvVar, Resources, TemplateMeta
+from datums.api.untyped import SCALAR_OR_SCALARS, STRING_OR_STRINGS
 
 SUCCEEDED: Final = "Succeeded"
 """The condition of an Execution: Unknown until it has ended, then True or False for good."""
 MUTABLE: Final = ("stop", "suspend", "ttlSecondsAfterFinished")
 """The fields of the spec that may change after creation."""
 
-_ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_DNS = "[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+_BECAUSE = f"an Execution is one run, of which only {', '.join(MUTABLE)} may change; create a new Execution"
+
+_SCHEMES = ("datum://", "s3://", "store://", "https://", "http://")
+# The server prices a pattern by its own length times that of the links, hence the short ones.
 _LINK_RULES = (
     Rule(
-        "self.matches('^(datum|s3|store|https?)://')",
-        "a link must begin with one of datum:// s3:// store:// https:// http://",
+        f"{list(_SCHEMES)}.exists(scheme, self.startsWith(scheme))",
+        f"a link must begin with one of {' '.join(_SCHEMES)}",
     ),
     Rule(
-        f"!self.startsWith('datum://') || self.matches('^datum://{_ID}(@{_DNS})?(/.+)?$')",
+        "!self.startsWith('datum://') || self.matches('^datum://[-0-9a-f]{36}(@[^/#]+)?([/#].+)?$')",
         "a datum link must be datum://<id> with the id of a Datum, and for one file of a bundle datum://<id>/<path>",
     ),
     Rule(
-        "!self.startsWith('s3://') || self.matches('^s3://[A-Za-z0-9][A-Za-z0-9._-]+/.+$')",
+        "!self.startsWith('s3://') || self.matches('^s3://[A-Za-z0-9._-]+/.+$')",
         "an s3 link must be s3://<bucket>/<key>; the key may hold the wildcards * and **",
     ),
     Rule(
-        f"!self.startsWith('store://') || self.matches('^store://{_DNS}(@{_DNS})?/.+$')",
+        "!self.startsWith('store://') || self.matches('^store://[-a-z0-9.]+(@[^/]+)?/.+$')",
         "a store link must be store://<datastore>/<key> or store://<datastore>@<namespace>/<key>; "
         "the key may hold the wildcards * and **",
     ),
@@ -42,6 +45,10 @@ _LINK_RULES = (
 )
 Link = Annotated[str, Meta(max_length=2048, extra_json_schema=cel(*_LINK_RULES))]
 
+_LINKS_RULE = Rule(
+    "self.map(input, has(input.links) ? size(input.links) : 1).sum() <= 256",
+    "inputs must have at most 256 links together; one link with wildcards brings any number of files",
+)
 _INPUT_NAME_RULE = Rule(
     "self.matches('^[^/[:cntrl:]]+$') && !(self in ['.', '..'])",
     "an input's name becomes the name of its directory: no '/', no control character, not '.' or '..'",
@@ -54,12 +61,9 @@ _PARAMETER_NAME_RULE = Rule(
     "self.matches('^[^{}[:cntrl:]]+$')", "a parameter's name must have neither '{' nor '}' nor control characters"
 )
 
-# Fields that take more than one JSON type cannot have a `type` in a CRD's schema.
-Command = Annotated[str | tuple[str, ...], any_of("a string, or a list of strings", "string", "strings")]
-Value = Annotated[
-    str | int | float | bool | tuple[str | int | float | bool, ...] | None,
-    any_of("a string, a number, true, false, or a list of these", "string", "number", "boolean", "scalars"),
-]
+Command = Annotated[str | tuple[str, ...], Meta(extra_json_schema=STRING_OR_STRINGS)]
+Scalar = str | int | float | bool
+Value = Annotated[Scalar | tuple[Scalar, ...] | None, Meta(extra_json_schema=SCALAR_OR_SCALARS)]
 
 
 class Parameter(Part, frozen=True):
@@ -83,7 +87,7 @@ class Input(Part, frozen=True):
     link: Link | None = None
     """Where the files are: `datum://<id>`, `s3://<bucket>/<key>`, `store://<datastore>/<key>` or `https://…`. The keys
     of s3 and store links may hold wildcards: `*` within one level, `**` across levels. Either this or `links`."""
-    links: Annotated[tuple[Link, ...], Meta(min_length=1, max_length=32)] | None = None
+    links: Annotated[tuple[Link, ...], Meta(min_length=1, max_length=16)] | None = None
     """Several links, whose files come into the one directory; they may be in different stores."""
     optional: bool = False
     """Go on with an empty directory when nothing is found."""
@@ -116,7 +120,7 @@ class Outputs(Part, frozen=True):
             Meta(
                 max_length=320,
                 extra_json_schema=cel(
-                    Rule(f"self.matches('^{_DNS}(@{_DNS})?$')", "store must be <datastore> or <datastore>@<namespace>")
+                    Rule("self.matches('^[-a-z0-9.]+(@[-a-z0-9]+)?$')", "store must be <datastore> or <datastore>@<namespace>")
                 ),
             ),
         ]
@@ -153,7 +157,7 @@ class ExecutionSpec(Part, frozen=True, kw_only=True):
     `{parameters}`, `{parameter:<name>}` and `{parameter-value:<name>}` are replaced."""
     parameters: Annotated[tuple[Parameter, ...], Meta(max_length=256, extra_json_schema=keyed_by("name"))] = ()
     """Values for the command."""
-    inputs: Annotated[tuple[Input, ...], Meta(max_length=64, extra_json_schema=keyed_by("name"))] = ()
+    inputs: Annotated[tuple[Input, ...], Meta(max_length=64, extra_json_schema=keyed_by("name") | cel(_LINKS_RULE))] = ()
     """Files that are there before the command starts, each input in a directory of its own. What was found is pinned in
     `status.inputs`."""
     outputs: Outputs = Outputs()
@@ -180,8 +184,26 @@ class ExecutionSpec(Part, frozen=True, kw_only=True):
     """Stops the execution: SIGTERM to the command, SIGKILL after the grace period; what was saved is kept. Cannot be
     taken back."""
 
-    rules: ClassVar = ()
-    immutable_but: ClassVar = MUTABLE
+    rules: ClassVar = (
+        # CEL cannot look into command, which has no one type, but `dyn` lets it compare the two.
+        Rule("dyn(self).command == dyn(oldSelf).command", f"command is immutable: {_BECAUSE}", ".command"),
+        *immutable(
+            "image",
+            "imagePullPolicy",
+            "parameters",
+            "inputs",
+            "outputs",
+            "env",
+            "envFrom",
+            "resources",
+            "template",
+            "backoffLimit",
+            "activeDeadlineSeconds",
+            "stopGracePeriodSeconds",
+            because=_BECAUSE,
+        ),
+        Rule("!oldSelf.stop || self.stop", "stop cannot be taken back; create a new Execution", ".stop"),
+    )
 
 
 class Execution(Root, frozen=True, kw_only=True):

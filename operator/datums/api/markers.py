@@ -34,6 +34,13 @@ class Column(NamedTuple):
     priority: int = 0
     """0 = always shown, 1 = shown with `-o wide`."""
 
+    def schema(self) -> dict[str, str | int]:
+        """The column as the CRD has it."""
+        wire: dict[str, str | int] = {"name": self.name, "type": self.type, "jsonPath": self.json_path}
+        if self.description:
+            wire["description"] = self.description
+        return wire | ({"priority": self.priority} if self.priority else {})
+
 
 class Resource(NamedTuple):
     """How a kind is called in the API."""
@@ -51,6 +58,18 @@ def cel(*rules: Rule) -> dict[str, Any]:
     return {"x-kubernetes-validations": [rule.schema() for rule in rules]}
 
 
+def immutable(*fields: str, because: str) -> tuple[Rule, ...]:
+    """One rule for each field that it stays what it was, also when it was unset."""
+    return tuple(
+        Rule(
+            f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+            f"{field} is immutable: {because}",
+            f".{field}",
+        )
+        for field in fields
+    )
+
+
 def keyed_by(key: str) -> dict[str, Any]:
     """Extra schema of a list whose items the server merges, and keeps unique, by one of their fields."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
@@ -60,11 +79,6 @@ def exactly_one(*fields: str) -> Rule:
     """The rule that one of the fields is set, and no other."""
     count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
     return Rule(f"{count} == 1", f"exactly one of these must be set: {', '.join(fields)}")
-
-
-def any_of(what: str, *types: str) -> Meta:
-    """Extra schema of a value that may have one of several JSON types; `what` names them for people."""
-    return Meta(extra_json_schema={"x-kubernetes-preserve-unknown-fields": True})
 
 
 AGE: Final = Column("Age", ".metadata.creationTimestamp", "date", "Time since the object was created.")

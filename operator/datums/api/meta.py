@@ -1,9 +1,11 @@
 """What every kind shares: metadata, conditions, references."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
+
+from datums.api.markers import Resource
 
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 ShortText = Annotated[str, Meta(max_length=256)]
@@ -26,6 +28,8 @@ class Part(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True):
 
 class Root(msgspec.Struct, rename="camel", frozen=True):
     """A whole object: `apiVersion`, `kind` and the rest are always written out."""
+
+    resource: ClassVar[Resource]
 
 
 class OwnerReference(Part, frozen=True):
