@@ -1,0 +1,1 @@
+"""A real Kubernetes on this machine from packages alone: `python3 -m testbed up`. Needs nothing but Python's standard library."""

@@ -1,0 +1,48 @@
+"""`python3 -m testbed …`: the commands behind the targets of testbed.mk."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from testbed import cluster
+from testbed.errors import SetupError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if os.environ.get("CLUSTER", "testbed") == "current" and options.command in ("up", "down", "status", "check-clean"):
+        print(f"CLUSTER=current: the cluster that KUBECONFIG names is taken as it is; there is nothing to do for `{options.command}`")
+        return 0
+    try:
+        return run(options)
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; run the same again to go on, or `make cluster-down`", file=sys.stderr)
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python3 -m testbed", description="A real Kubernetes on this machine.")
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="bring the cluster up, or see that it is")
+    down = commands.add_parser("down", help="end the cluster and remove what it made on the machine")
+    down.add_argument("--purge", action="store_true", help="remove .testbed too")
+    commands.add_parser("status", help="what of the cluster runs")
+    return top
+
+
+def run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            print(f"export KUBECONFIG={cluster.up()}")
+        case "down":
+            cluster.down(purge=options.purge)
+        case "status":
+            print("\n".join(cluster.status()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Containers, their shims, mounts and cgroups: what outlives containerd and the kubelet, and how it is ended."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from testbed.components import CONTAINERD_SOCKET, NETWORK
+from testbed.errors import SetupError
+from testbed.layout import HOME, RUN
+from testbed.processes import end_pids
+
+CGROUPS = Path("/sys/fs/cgroup")
+LOG_LINKS = Path("/var/log/containers")
+CNI_RESULTS = Path("/var/lib/cni/results")
+
+
+def ctr(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`ctr` on the testbed's containerd, in the namespace of Kubernetes' images and containers."""
+    command = ["ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def import_image(archive: Path) -> None:
+    done = ctr("images", "import", str(archive))
+    if done.returncode:
+        raise SetupError(f"containerd did not take {archive.name}: {done.stderr.strip()[-400:]}. Is the cluster up? (make cluster)")
+
+
+def images() -> set[str]:
+    """Full names of the images that the node has."""
+    return set(ctr("images", "list", "--quiet").stdout.split())
+
+
+def remove_all() -> None:
+    """Kills and deletes every container through containerd, so that their snapshots go too and the images stay."""
+    if tasks := ctr("tasks", "list", "--quiet").stdout.split():
+        ctr("tasks", "delete", "--force", *tasks)
+    if containers := ctr("containers", "list", "--quiet").stdout.split():
+        ctr("containers", "delete", *containers)
+
+
+def sweep() -> None:
+    """Ends and removes what `remove_all` and the components left, also after they were killed."""
+    end_pids(container_pids(), patience=0.1)
+    end_pids(shim_pids(), patience=2.0)
+    for mount in reversed(mounts()):
+        subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
+    for cgroup in cgroups():
+        with contextlib.suppress(FileNotFoundError):
+            _remove_cgroup(cgroup)
+    for leftover in (*log_links(), *cni_results()):
+        leftover.unlink(missing_ok=True)
+    if mounts():
+        raise SetupError(f"mounts are left: {', '.join(mounts()[:3])}: end the processes that use them, then make cluster-down")
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def shim_pids() -> list[int]:
+    """Processes whose command line names the testbed's containerd: its shims."""
+    wanted = str(CONTAINERD_SOCKET).encode()
+    return [pid for pid, line in _command_lines() if wanted in line and b"containerd-shim" in line]
+
+
+def container_pids() -> list[int]:
+    """Processes of any pod, by their cgroups."""
+    found = set()
+    for cgroup in cgroups():
+        for procs in cgroup.rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):
+                found.update(int(pid) for pid in procs.read_text().split())
+    return sorted(found - {0})
+
+
+def mounts() -> list[str]:
+    """Mount points of the testbed, outer before inner."""
+    ours = (f"{HOME}/", f"{RUN}/")
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [point for point in (point.encode().decode("unicode_escape") for point in points) if point.startswith(ours)]
+
+
+def cgroups() -> list[Path]:
+    """`kubepods` of every cgroup hierarchy (one with cgroup v2, a dozen with v1)."""
+    return sorted({*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")})
+
+
+def log_links() -> list[Path]:
+    """The kubelet's links in a directory of the whole machine to logs of the testbed's pods."""
+    return [link for link in LOG_LINKS.glob("*") if link.is_symlink() and str(link.readlink()).startswith(f"{HOME}/")]
+
+
+def cni_results() -> list[Path]:
+    return sorted(CNI_RESULTS.glob(f"{NETWORK}-*"))
+
+
+def _command_lines() -> Iterable[tuple[int, bytes]]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(process.name), (process / "cmdline").read_bytes()
+
+
+def _remove_cgroup(cgroup: Path) -> None:
+    for directory, _, _ in os.walk(cgroup, topdown=False):
+        with contextlib.suppress(FileNotFoundError):
+            Path(directory).rmdir()
