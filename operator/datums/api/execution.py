@@ -179,7 +179,7 @@ class ExecutionSpec(Part, frozen=True, kw_only=True):
     stop_grace_period_seconds: Annotated[int, Meta(ge=0, le=86400)] = 30
     """Time between SIGTERM and SIGKILL when the execution is stopped."""
     suspend: bool = False
-    """Does not start the execution as long as this is true; without effect once its pod runs."""
+    """The execution does not start as long as this is true."""
     stop: bool = False
     """Stops the execution: SIGTERM to the command, SIGKILL after the grace period; what was saved is kept. Cannot be
     taken back."""
@@ -229,7 +229,7 @@ class Execution(Root, frozen=True, kw_only=True):
             Column("Reason", ".status.conditions[?(@.type=='Succeeded')].reason", description="Where it is, or why."),
             Column("Progress", ".status.progress", description="How far it has come."),
             Column("Outputs", ".status.outputs.files", "integer", "Number of files saved."),
-            Column("Duration", ".status.duration", description="Time from the start to the end, or until now."),
+            Column("Duration", ".status.duration", description="Time from the start to the end."),
             Column("Message", ".status.conditions[?(@.type=='Succeeded')].message", description="Why.", priority=1),
             AGE,
         ),

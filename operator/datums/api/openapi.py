@@ -33,19 +33,19 @@ def object_schema(cls: type[msgspec.Struct], *, defaults: bool = True, where: st
         if field.name not in docs:
             raise SchemaError(f"{path}: no description; write it as a docstring below the field")
         filled = defaults and field.name != "status"
-        schema = {"description": docs[field.name]} | _value_schema(_unwrap_none(field), defaults=filled, where=path)
+        schema: Schema = {"description": docs[field.name]} | _value_schema(_unwrap_none(field), defaults=filled, where=path)
         if filled and (default := _default(field)) is not None:
             schema["default"] = default
         properties[field.encode_name] = schema
         if field.required:
             required.append(field.encode_name)
-    schema = {"type": "object", "properties": properties}
+    whole: Schema = {"type": "object", "properties": properties}
     if required:
-        schema["required"] = required
+        whole["required"] = required
     rules = getattr(cls, "rules", ())
     if rules:
-        schema["x-kubernetes-validations"] = [rule.schema() for rule in rules]
-    return schema
+        whole["x-kubernetes-validations"] = [rule.schema() for rule in rules]
+    return whole
 
 
 def root_schema(cls: type[Root]) -> Schema:
@@ -117,6 +117,8 @@ def _plain_schema(info: mi.Type, *, defaults: bool, where: str) -> Schema:
             return {"type": "string", "enum": sorted(choices)}
         case mi.VarTupleType():
             items = _value_schema(info.item_type, defaults=defaults, where=f"{where}[]")
+            if isinstance(info.item_type, mi.StructType):
+                items = {"description": class_doc(info.item_type.cls)} | items
             schema = {"type": "array", "items": items}
             return _bounded(schema, minItems=info.min_length, maxItems=info.max_length)
         case mi.DictType(value_type=mi.AnyType()):
