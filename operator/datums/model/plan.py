@@ -29,6 +29,8 @@ class StoreAccess(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     concurrency: int = 16
     part_size_mib: int = 16
     checksums: Literal["WhenSupported", "WhenRequired"] = "WhenSupported"
+    conditional_put: bool = True
+    """What the probe found: False where the service ignores `If-None-Match`."""
     readable: list[str] = []
     """Key prefixes that raw links may read besides the project's own; `""` is all of the bucket."""
     credentials: str = ""

@@ -1,0 +1,20 @@
+"""Object stores: one driver per provider behind one small protocol (protocol.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from datums.model.plan import StoreAccess
+from datums.stores.protocol import Store
+
+
+def open_store(access: StoreAccess, credentials: Mapping[str, str]) -> Store:
+    """A store to read from and write to. Opening sends nothing: what is wrong shows at the first call.
+
+    Args:
+        credentials: the keys of the DataStore's Secret (`AWS_ACCESS_KEY_ID`, …).
+    """
+    # Here, for a driver costs tens of milliseconds to import, and one is all that a pod needs.
+    from datums.stores.s3 import S3Store  # noqa: PLC0415
+
+    return S3Store(access, credentials)
