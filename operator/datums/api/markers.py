@@ -77,20 +77,20 @@ def keyed_by(key: str) -> dict[str, Any]:
 
 def exactly_one(*fields: str) -> Rule:
     """The rule that one of the fields is set, and no other."""
+    if len(fields) == 1:
+        return Rule(f"has(self.{fields[0]})", f"{fields[0]} must be set")
     count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
     return Rule(f"{count} == 1", f"exactly one of these must be set: {', '.join(fields)}")
 
 
 AGE: Final = Column("Age", ".metadata.creationTimestamp", "date", "Time since the object was created.")
 
-# The schema of a quantity is what Kubernetes' own types have: a number or a string such as 500m or 2Gi.
+_QUANTITY_RULE = Rule(
+    "type(self) == int ? self >= 0 : isQuantity(self) && !self.startsWith('-')",
+    "must be a quantity that is not negative, such as 2, 500m or 10Gi",
+)
 Quantity = Annotated[
     int | str,
-    Meta(
-        extra_json_schema={
-            "x-kubernetes-int-or-string": True,
-            "maxLength": 64,
-            **cel(Rule("type(self) == int ? self >= 0 : isQuantity(self)", "must be a quantity, such as 2, 500m or 10Gi")),
-        }
-    ),
+    Meta(extra_json_schema={"x-kubernetes-int-or-string": True, "maxLength": 64} | cel(_QUANTITY_RULE)),
 ]
+"""An amount of a resource as Kubernetes' own types have it: a number, or a string such as `500m` or `2Gi`."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta, field
 
-from datums.api.markers import Resource
+from datums.api.markers import Resource, Rule, cel
 
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 ShortText = Annotated[str, Meta(max_length=256)]
@@ -14,9 +14,11 @@ Count = Annotated[int, Meta(ge=0)]
 Timestamp = Annotated[str, Meta(max_length=32, extra_json_schema={"format": "date-time"})]
 """RFC 3339 in UTC, whole seconds: `2026-11-24T12:00:00Z`."""
 Seconds = Annotated[float, Meta(ge=0)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+_DIGEST_RULE = Rule("self.matches('^[0-9a-f]{64}$')", "a SHA-256 must be 64 lower-case hex digits")
+Digest = Annotated[str, Meta(max_length=64, extra_json_schema=cel(_DIGEST_RULE))]
 """SHA-256, 64 lower-case hex digits."""
-StoreName = Annotated[str, Meta(min_length=3, max_length=317, pattern="^[^/]+/[^/]+$")]
+_STORE_RULE = Rule("self.matches('^[^/]+/[^/]+$')", "a DataStore must be given as <namespace>/<name>")
+StoreName = Annotated[str, Meta(max_length=317, extra_json_schema=cel(_STORE_RULE))]
 """A DataStore as `<namespace>/<name>`."""
 Preserved = Annotated[dict[str, Any], Meta(extra_json_schema={"x-kubernetes-preserve-unknown-fields": True})]
 """An object of another API that passes through as it is; a server-side dry run of the pod checks it."""

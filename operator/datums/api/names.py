@@ -5,7 +5,10 @@ from typing import Final
 GROUP: Final = "datums.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
-CATEGORY: Final = "datums"
+# Not `datums`: that is the plural of Datum, and kubectl takes a category first, so that `kubectl delete datums --all`
+# would have removed executions and stores as well.
+CATEGORY: Final = "datums-all"
+"""What kubectl knows all kinds together by."""
 
 FIELD_MANAGER: Final = "datums-operator"
 """Field manager of every server-side apply that the operator sends."""

@@ -4,10 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from datums.api.markers import Quantity, Rule, exactly_one, keyed_by
+from datums.api.markers import Quantity, Rule, cel, exactly_one, keyed_by
 from datums.api.meta import Name, Part, Preserved
 
 Key = Annotated[str, Meta(min_length=1, max_length=253)]
+_VARIABLE_RULE = Rule("!self.contains('=')", "a variable's name must not contain '='")
 Labels = Annotated[dict[str, Annotated[str, Meta(max_length=63)]], Meta(max_length=64)]
 Annotations = Annotated[dict[str, Annotated[str, Meta(max_length=65536)]], Meta(max_length=64)]
 
@@ -75,7 +76,7 @@ class EnvVarSource(Part, frozen=True):
 class EnvVar(Part, frozen=True):
     """One environment variable of the main container."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^=]+$")]
+    name: Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=cel(_VARIABLE_RULE))]
     """Name of the variable. Names that begin with `VH_` are Datums' own."""
     value: Annotated[str, Meta(max_length=131072)] | None = None
     """The value; `$(NAME)` of an earlier variable is expanded."""
