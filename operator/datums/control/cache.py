@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from datums.api.names import GROUP
 from datums.control.podview import PodView
+from datums.control.resources import EXECUTIONS
 
 Obj: TypeAlias = dict[str, Any]
 ObjectName: TypeAlias = tuple[str, str]
@@ -114,41 +116,72 @@ class Cache:
         return self.pods.of(execution_uid)
 
 
+class Owner(NamedTuple):
+    """The execution that a pod belongs to."""
+
+    name: str
+    uid: str
+
+
 class PodTable(Table[PodView]):
-    """Pods, found by their execution too."""
+    """Pods, found by their execution and by their uid too."""
 
     def __init__(self) -> None:
         super().__init__(PodView.from_body)
+        self._owners: dict[ObjectName, Owner] = {}
         self._by_execution: dict[str, set[ObjectName]] = {}
+        self._by_uid: dict[str, ObjectName] = {}
 
     def put(self, body: Mapping[str, Any]) -> bool:
-        before = self.get((body["metadata"].get("namespace", ""), body["metadata"]["name"]))
+        meta = body["metadata"]
+        name = (meta.get("namespace", ""), meta["name"])
+        before = self.uid(name)
         if not super().put(body):
             return False
-        name = (body["metadata"].get("namespace", ""), body["metadata"]["name"])
-        if before is not None:
-            self._unlink(before.execution_uid, name)
-        self._by_execution.setdefault(self[name].execution_uid, set()).add(name)
+        if before:
+            self._unlink(name, before)
+        owner = owner_of(body)
+        self._by_uid[self.uid(name)] = name
+        if owner is not None:
+            self._owners[name] = owner
+            self._by_execution.setdefault(owner.uid, set()).add(name)
         return True
 
     def remove(self, name: ObjectName, uid: str) -> bool:
-        before = self.get(name)
+        before = self.uid(name)
         if not super().remove(name, uid):
             return False
-        if before is not None:
-            self._unlink(before.execution_uid, name)
+        self._unlink(name, before)
         return True
 
     def of(self, execution_uid: str) -> list[PodView]:
-        """The pods that carry the execution's uid in their label."""
+        """The pods of the execution."""
         return [self[name] for name in self._by_execution.get(execution_uid, ())]
 
-    def _unlink(self, execution_uid: str, name: ObjectName) -> None:
-        names = self._by_execution.get(execution_uid)
-        if names is not None:
+    def owner(self, name: ObjectName) -> Owner | None:
+        """The execution of a known pod."""
+        return self._owners.get(name)
+
+    def named(self, uid: str) -> ObjectName | None:
+        """The name of the pod of that uid."""
+        return self._by_uid.get(uid)
+
+    def _unlink(self, name: ObjectName, uid: str) -> None:
+        self._by_uid.pop(uid, None)
+        owner = self._owners.pop(name, None)
+        names = self._by_execution.get(owner.uid) if owner else None
+        if owner and names is not None:
             names.discard(name)
             if not names:
-                del self._by_execution[execution_uid]
+                del self._by_execution[owner.uid]
+
+
+def owner_of(body: Mapping[str, Any]) -> Owner | None:
+    """The execution that controls an object, by its ownerReferences."""
+    for reference in body["metadata"].get("ownerReferences") or ():
+        if reference.get("kind") == EXECUTIONS.kind and reference.get("apiVersion", "").startswith(f"{GROUP}/"):
+            return Owner(reference["name"], reference["uid"])
+    return None
 
 
 def trimmed(body: Obj) -> Obj:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Queue:
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._wakeup = asyncio.Event()
+        self._finished = asyncio.Event()
         self._closed = False
 
     def __len__(self) -> int:
@@ -77,6 +79,7 @@ class Queue:
     def done(self, key: Key) -> None:
         """Gives a key back."""
         self._working.discard(key)
+        self._finished.set()
         if key in self._waiting:
             self._ready.append(key)
             self._wakeup.set()
@@ -101,6 +104,14 @@ class Queue:
         self._timers.clear()
         self._ready.clear()
         self._waiting.clear()
+
+    async def idle(self, seconds: float) -> None:
+        """Waits until no worker has a key, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._working:
+                    self._finished.clear()
+                    await self._finished.wait()
 
     def _due(self, key: Key) -> None:
         self._timers.pop(key, None)

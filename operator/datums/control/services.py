@@ -36,5 +36,8 @@ class Services:
     """Where pods report progress; empty for nowhere."""
     progress: dict[str, tuple[Report, float]] = field(default_factory=dict)
     """Pod uid → the latest report and when it came (`time.monotonic`). Entries of pods that are gone are dropped."""
+    secret_versions: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(namespace, name) of a DataStore → resource version of its Secret, as last seen. When one changes, every execution that has
+    not ended is asked for."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
