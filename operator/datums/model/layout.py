@@ -7,6 +7,7 @@
                                                                  inputs-<sha256>.jsonl.zst
                                                                  commit.json
 <prefix>/projects/<namespace>/sets/<15 hex digits>.json
+<prefix>/probes/<32 hex digits>                                                     for some milliseconds, while a store is tried
 """
 
 from __future__ import annotations
@@ -68,3 +69,8 @@ def commit_key(attempt: str) -> str:
 def set_key(prefix: str, namespace: str, set_hex: str) -> str:
     """The key of the index object that leads from a set to its attempt."""
     return join(prefix, "projects", namespace, "sets", f"{set_hex}.json")
+
+
+def probe_key(prefix: str, token: str) -> str:
+    """The key of the object that is written, read and removed to try a store."""
+    return join(prefix, "probes", token)

@@ -16,6 +16,8 @@ class ObjectInfo(NamedTuple):
     """Opaque, with its quotes; empty where the service has none."""
     last_modified: float
     """Seconds since the epoch."""
+    version: str = ""
+    """Of this version, where the bucket keeps versions and the call tells it (`head`)."""
 
 
 class Readable(Protocol):
@@ -34,6 +36,14 @@ class Store(Protocol):
     @property
     def name(self) -> str:
         """`<namespace>/<name>` of the DataStore."""
+
+    @property
+    def prefix(self) -> str:
+        """Where Datums writes in the bucket; without a slash at its end."""
+
+    @property
+    def conditional_put(self) -> bool:
+        """Whether the service itself refuses to write a key that is taken, as far as is known."""
 
     def uri(self, key: str) -> str:
         """The object as a link of its provider, such as `s3://bucket/key`. Never holds a secret."""
@@ -64,13 +74,16 @@ class Store(Protocol):
                 first and then writes: two writers in the same moment can both succeed.
         """
 
-    def put_file(self, key: str, file: Readable, size: int, on_progress: Callable[[int], None] | None = None) -> None:
+    def put_file(
+        self, key: str, file: Readable, size: int, on_progress: Callable[[int], None] | None = None, *, in_parts: bool = False
+    ) -> None:
         """Writes an object of any size, in parts where it is large; memory stays bounded. It appears whole or not at all.
 
         Args:
             file: read once from where it stands, in order. Its own exceptions pass through.
             size: exactly how many bytes are read from it; a file that ends earlier is `Changed`.
             on_progress: called with the number of bytes just read, in the thread that reads.
+            in_parts: in parts even where it is small.
         """
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:

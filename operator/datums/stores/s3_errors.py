@@ -43,7 +43,7 @@ _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _DELETE_CODE: Final = re.compile(r"\(code: ([A-Za-z0-9]{1,64})\)")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 _CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)|(certificate verify failed[^)\]]*|CERTIFICATE_VERIFY_FAILED)")
-_OS: Final = re.compile(r'Os \{\s*code: \d+,\s*kind: \w+,\s*message: "([^"]{1,200})"')
+_OS: Final = re.compile(r'Os \{\s*code: \d+,\s*kind: \w+,\s*message: "([^"]{1,200})"|Error\(\d+, \'([^\']{1,200})\'\)')
 _DNS: Final = re.compile(r'"?failed to lookup address information: ([^"]{1,100})|(Name or service not known)')
 _TLS: Final = re.compile(r"InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER|AlertReceived|HandshakeFailure")
 _TIMEOUT: Final = re.compile(r"TimedOut|timed out|Timeout", re.IGNORECASE)
@@ -143,7 +143,7 @@ def _judge_network(text: str, target: Target, store: str) -> tuple[type[StoreErr
     connecting = "Connect" in text
     if system := _OS.search(text):
         kind: type[StoreError] = errors.EndpointUnreachable if connecting else errors.Unavailable
-        return kind, f"{store}: {target.endpoint} cannot be reached: {system[1].lower()}"
+        return kind, f"{store}: {target.endpoint} cannot be reached: {(system[1] or system[2]).lower()}"
     if _TIMEOUT.search(text):
         kind = errors.EndpointUnreachable if connecting else errors.Unavailable
         return kind, f"{store}: {target.endpoint} did not answer in time"
