@@ -2,7 +2,7 @@
 
 <prefix>/projects/<namespace>/executions/<name>-<uid8>/<attempt>/files/<path>       the first file of a path
                                                                  again/<n>/<path>   the second (n = 1) of the same path, …
-                                                                 long/<sha256>      a path too long for a key
+                                                                 long/<sha256>      a path that cannot be a key: too long, or odd
                                                                  manifest-<sha256>.jsonl.zst
                                                                  inputs-<sha256>.jsonl.zst
                                                                  commit.json
@@ -13,8 +13,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 MAX_KEY_BYTES = 1024
+# XML, in which services list keys, has no control characters; SeaweedFS takes a backslash for a slash.
+_ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 def join(prefix: str, *parts: str) -> str:
@@ -46,7 +49,7 @@ def file_key(attempt: str, path: str, sequence: int) -> str:
         sequence: 0 for the first file of this path, 1 for the second, …
     """
     key = f"{attempt}files/{path}" if sequence == 0 else f"{attempt}again/{sequence}/{path}"
-    if len(key.encode()) <= MAX_KEY_BYTES:
+    if len(key.encode()) <= MAX_KEY_BYTES and not _ODD.search(path):
         return key
     return f"{attempt}long/{hashlib.sha256(f'{sequence}/{path}'.encode()).hexdigest()}"
 

@@ -27,7 +27,7 @@ CHUNK_BYTES: Final = 256 << 10
 _PARTS: Final = 10_000  # the most that S3 takes
 _PARTS_AT_ONCE: Final = 4  # of one file: bounds memory to some parts
 _PIECE_BYTES: Final = 1 << 20  # of a file, read at once
-_UNADDRESSABLE: Final = re.compile(r"[\x00-\x1f\x7f\\]|^/|/$|//|(?:^|/)\.\.?(?:/|$)|^$")
+_UNADDRESSABLE: Final = re.compile(r"[\x00-\x1f\x7f]|^/|/$|//|(?:^|/)\.\.?(?:/|$)|^$")
 
 
 class S3Store:
@@ -157,8 +157,8 @@ class S3Store:
     def _calling(self, key: str, doing: str) -> Iterator[None]:
         if _UNADDRESSABLE.search(key):
             raise errors.UnsupportedKey(
-                f"DataStore {self.name}: the key {key!r} cannot be used: an empty, '.' or '..' segment, a slash at an end, "
-                "a backslash or a control character in it would not be kept as it is; rename the object",
+                f"DataStore {self.name}: the key {key!r} cannot be used: an empty, '.' or '..' segment, a slash at an end or a "
+                "control character in it would not be kept as it is; rename the object",
                 store=self.name,
                 key=key,
             )

@@ -1,8 +1,8 @@
 """Listing a bucket with its keys verbatim.
 
-obstore parses keys into paths: it drops a trailing slash (so a directory marker looks like a file), takes `a//b` and `..` for errors
-that end the whole listing, and lists whole segments only. Keys of other people have all of these; so this is a signed request of
-our own.
+obstore parses keys into paths: it drops a trailing slash (so that a directory marker looks like a file), takes `a//b` and `..` for
+errors that end the whole listing, and lists whole path segments only. Keys of other people have all of these; so this is a signed
+request of our own.
 """
 
 from __future__ import annotations
