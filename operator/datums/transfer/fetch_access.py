@@ -1,0 +1,48 @@
+"""What an execution may read by a raw link. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from datums.api.reasons import Failed
+from datums.model import layout
+from datums.model.plan import StoreAccess
+from datums.transfer.fetch_errors import FetchError
+
+# Some services take a backslash for a slash, and go up at `..`: then the prefix would not say where the key leads.
+_UPWARDS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)")
+
+
+def check_readable(access: StoreAccess, namespace: str, key: str, where: str) -> None:
+    """Lets pass a key of the project's own, and one below `readable`; never one that Datums wrote for another project.
+
+    Args:
+        namespace: the execution's.
+        key: the object's key, or the part of a glob before its first wildcard.
+        where: names the input and the link, for the message.
+
+    Raises:
+        FetchError: NotShared or AccessDenied.
+    """
+    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _UPWARDS.search(key):
+        return
+    if key.startswith(layout.projects_prefix(access.prefix)):
+        raise FetchError(
+            Failed.NOT_SHARED,
+            f"{where}: this reaches below s3://{access.bucket}/{layout.projects_prefix(access.prefix)}, into what Datums saved for "
+            "another project: narrow the link, or use datum:// links to datums that are shared with this namespace",
+        )
+    if not _UPWARDS.search(key) and any(key.startswith(prefix) for prefix in access.readable):
+        return
+    allowed = ", ".join(repr(prefix) for prefix in access.readable) or "nothing"
+    raise FetchError(
+        Failed.ACCESS_DENIED,
+        f"{where}: s3://{access.bucket}/{key} is not below what spec.readable of DataStore {access.name} opens ({allowed}): narrow "
+        "the link, or ask the store's owner to add the prefix",
+    )
+
+
+def may_match_readable(access: StoreAccess, namespace: str, fixed: str) -> bool:
+    """Whether a glob with this fixed part can match a key that may be read; if not, listing is not worth a request."""
+    readable = [layout.project_prefix(access.prefix, namespace), *access.readable]
+    return any(fixed.startswith(prefix) or prefix.startswith(fixed) for prefix in readable)
