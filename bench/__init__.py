@@ -1,0 +1,1 @@
+"""Benchmarks: each prints what it measured, on the same work, beside a peer in the same run."""
