@@ -20,8 +20,13 @@ class SchemaError(TypeError):
 
 
 def object_schema(cls: type[msgspec.Struct], *, defaults: bool = True, where: str = "") -> Schema:
-    """Schema of a struct. `defaults=False` leaves out default values (a status has none to be filled in by the server);
-    `where` is its path, for errors."""
+    """Schema of a struct.
+
+    Args:
+        defaults: whether the server fills in default values. Not in a status, and not in the items of a list: to
+            `kubectl apply` and Argo CD a list with more in it than was applied is another one, on every round.
+        where: path of the struct, for errors.
+    """
     properties: Schema = {}
     required: list[str] = []
     docs = field_docs(cls)
@@ -33,8 +38,11 @@ def object_schema(cls: type[msgspec.Struct], *, defaults: bool = True, where: st
         if field.name not in docs:
             raise SchemaError(f"{path}: no description; write it as a docstring below the field")
         filled = defaults and field.name != "status"
-        schema: Schema = {"description": docs[field.name]} | _value_schema(_unwrap_none(field), defaults=filled, where=path)
-        if filled and (default := _default(field)) is not None:
+        default = _default(field)
+        unset = f" `{default}` when unset." if default and not filled and not isinstance(default, dict) else ""
+        schema: Schema = {"description": docs[field.name] + unset}
+        schema |= _value_schema(_unwrap_none(field), defaults=filled, where=path)
+        if filled and default is not None:
             schema["default"] = default
         properties[field.encode_name] = schema
         if field.required:
@@ -116,7 +124,7 @@ def _plain_schema(info: mi.Type, *, defaults: bool, where: str) -> Schema:
         case mi.LiteralType(values=choices):
             return {"type": "string", "enum": sorted(choices)}
         case mi.VarTupleType():
-            items = _value_schema(info.item_type, defaults=defaults, where=f"{where}[]")
+            items = _value_schema(info.item_type, defaults=False, where=f"{where}[]")
             if isinstance(info.item_type, mi.StructType):
                 items = {"description": class_doc(info.item_type.cls)} | items
             schema = {"type": "array", "items": items}
