@@ -42,7 +42,9 @@ _REDIRECT: Final = re.compile(r"redirect", re.IGNORECASE)
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _DELETE_CODE: Final = re.compile(r"\(code: ([A-Za-z0-9]{1,64})\)")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
-_CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)|(certificate verify failed[^)\]]*|CERTIFICATE_VERIFY_FAILED)")
+_CERTIFICATE: Final = re.compile(
+    r"InvalidCertificate\(\s*(?:Other\(\s*OtherError\(\s*)?(\w+)|(certificate verify failed[^)\]]*|CERTIFICATE_VERIFY_FAILED)"
+)
 _OS: Final = re.compile(r'Os \{\s*code: \d+,\s*kind: \w+,\s*message: "([^"]{1,200})"|Error\(\d+, \'([^\']{1,200})\'\)')
 _DNS: Final = re.compile(r'"?failed to lookup address information: ([^"]{1,100})|(Name or service not known)')
 _TLS: Final = re.compile(r"InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER|AlertReceived|HandshakeFailure")

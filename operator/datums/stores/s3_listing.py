@@ -22,7 +22,7 @@ from datums.stores import errors, sigv4
 from datums.stores.protocol import ObjectInfo
 from datums.stores.s3_errors import Answer, Target, classify, read_answer
 
-_TRIES: Final = 4
+_TRIES: Final = 3
 _TIMEOUT: Final = 30.0
 _MOST: Final = 16 << 20  # a page of 1,000 keys has at most 3 MiB
 

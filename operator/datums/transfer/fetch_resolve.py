@@ -71,15 +71,11 @@ class Resolver:
                 if entry.is_directory:
                     if plan.keep_directories != "None":
                         found.directories.append(path)
-                elif entry.sequence and entry.path in files:
-                    # The same path, saved again: as on a disk, the later one is what the path means. Each has its own id.
-                    files[entry.path] = _of_set(source, entry, path)
                 else:
-                    files.setdefault(entry.path, _of_set(source, entry, path))
+                    # A path that was saved again comes later: as on a disk, the last one is what the path means. Each has its own id.
+                    files[entry.path] = _of_set(source, entry, path)
         except ManifestError as error:
-            raise FetchError(
-                Failed.INPUT_DIGEST_MISMATCH, f"{_where(plan, source)}: {store.uri(source.manifest_key)}: {error}"
-            ) from None
+            raise FetchError(Failed.INPUT_DIGEST_MISMATCH, f"{manifest}: {error}") from None
         if reader.summary is None or reader.summary.sha256 != source.manifest_sha256:
             raise FetchError(
                 Failed.INPUT_DIGEST_MISMATCH,
