@@ -151,7 +151,7 @@ def _container(status: Mapping[str, Any]) -> ContainerView:
     details: Mapping[str, Any] = {}
     for name in ("waiting", "running", "terminated"):
         if name in (status.get("state") or {}):
-            state, details = name, status["state"][name] or {}  # type: ignore[assignment]
+            state, details = name, status["state"][name] or {}
     return ContainerView(
         name=status["name"],
         state=state,
