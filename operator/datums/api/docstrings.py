@@ -6,6 +6,8 @@ import itertools
 import textwrap
 from functools import cache
 
+from msgspec import Struct
+
 
 @cache
 def own_docs(cls: type) -> dict[str, str]:
@@ -27,7 +29,7 @@ def field_docs(cls: type) -> dict[str, str]:
     """Attribute name → description, those of base classes included."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        if base.__module__.startswith("datums."):
+        if issubclass(base, Struct) and base is not Struct:
             docs |= own_docs(base)
     return docs
 

@@ -8,21 +8,21 @@ ROOT = Path(__file__).parents[3]
 """The repository's root."""
 
 
-def stale(files: Mapping[Path, str], root: Path = ROOT) -> list[Path]:
+def stale(files: Mapping[Path, str]) -> list[Path]:
     """The files whose content on disk is not this, relative to the root."""
     return [
         path
         for path, content in files.items()
-        if not (root / path).is_file() or (root / path).read_text(encoding="utf-8") != content
+        if not (ROOT / path).is_file() or (ROOT / path).read_text(encoding="utf-8") != content
     ]
 
 
-def write(files: Mapping[Path, str], root: Path = ROOT) -> list[Path]:
+def write(files: Mapping[Path, str]) -> list[Path]:
     """Writes the stale files and returns them."""
-    changed = stale(files, root)
+    changed = stale(files)
     for path in changed:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(files[path], encoding="utf-8")
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(files[path], encoding="utf-8")
     return changed
 
 

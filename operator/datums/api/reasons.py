@@ -93,13 +93,6 @@ class StoreReady(StrEnum):
     """A probe object was written, read back, listed and removed."""
 
 
-class StoreWaiting(StrEnum):
-    """Reason of a DataStore's `Ready` when it is Unknown."""
-
-    PROBING = "Probing"
-    """It has not been tried yet."""
-
-
 class StoreNotReady(StrEnum):
     """Reasons of a DataStore's `Ready` when it is False. It is tried again when its spec or its Secret changes, and
     every ten minutes."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from datums.api import reasons
 from datums.api.docstrings import class_doc, own_docs
@@ -17,11 +17,10 @@ from datums.api.wording import bounds, type_name
 
 _FOLDER = Path("docs", "reference")
 _HEADER = "<!-- Generated from the types in operator/datums/api by `python -m datums.api.reference`. -->\n\n"
-_REASONS: dict[str, type[StrEnum]] = {
+REASONS: Final[dict[str, type[StrEnum]]] = {
     "Execution: Succeeded is Unknown": reasons.Waiting,
     "Execution: Succeeded is True": reasons.Done,
     "Execution: Succeeded is False": reasons.Failed,
-    "DataStore: Ready is Unknown": reasons.StoreWaiting,
     "DataStore: Ready is True": reasons.StoreReady,
     "DataStore: Ready is False": reasons.StoreNotReady,
     "Datum: Succeeded is True": reasons.Verified,
@@ -57,7 +56,7 @@ def kind_page(cls: type[Root]) -> str:
 def reasons_page() -> str:
     """The page of the reasons."""
     lines = ["# Reasons", "", "What the `reason` of a condition says, and what to do about it.", ""]
-    for title, group in _REASONS.items():
+    for title, group in REASONS.items():
         docs = own_docs(group)
         lines += [f"## {title}", "", class_doc(group), "", "| Reason | Meaning |", "|---|---|"]
         lines += [f"| `{reason.value}` | {_cell(docs[reason.name])} |" for reason in group]
@@ -74,7 +73,7 @@ def _section(path: str, schema: Schema) -> list[str]:
     for name, field in schema["properties"].items():
         inner = list(_objects(f"{path}.{name}", field))
         nested += inner
-        label = f"[`{name}`](#{_anchor(inner[0][0])})" if inner else f"`{name}`"
+        label = f"[`{name}`](#{anchor(inner[0][0])})" if inner else f"`{name}`"
         lines.append(f"| {label} | {_cell(_type(field))} | {_default(name, field, schema)} | {_describe(field, told)} |")
     lines.append("")
     for inner_path, inner_schema in nested:
@@ -136,8 +135,8 @@ def _cell(text: str) -> str:
     return "`".join(parts)
 
 
-def _anchor(title: str) -> str:
-    # As Python-Markdown makes the id of a heading.
+def anchor(title: str) -> str:
+    """The id of a heading, as Python-Markdown makes it."""
     return "".join(char for char in title.lower() if char.isalnum() or char in "_-")
 
 
