@@ -18,8 +18,8 @@ CHART = ROOT / "charts/datums"
 TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
 
 OWN_SETTINGS = frozenset({
-    "kubeconfig", "namespaces", "namespace", "pod_name", "lease_name", "image", "image_pull_policy", "image_pull_secrets", "bind_address",
-    "metrics_port", "agent_port", "agent_service",
+    "kubeconfig", "namespaces", "namespace", "pod_name", "lease_name", "image", "image_pull_policy", "image_pull_secrets",
+    "bind_address", "metrics_port", "agent_port", "agent_service",
 })  # fmt: skip
 """Settings that the chart derives from other values; the others are given in `settings`."""
 

@@ -34,7 +34,8 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
+# Said once and counted: a repeated Event is read, then raised.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 {{- end }}
