@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from testbed import cluster
+from testbed import cluster, images
 from testbed.errors import SetupError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    if os.environ.get("CLUSTER", "testbed") == "current" and options.command in ("up", "down", "status", "check-clean"):
+    if takes_current_cluster() and options.command in ("up", "down", "status", "check-clean"):
         print(f"CLUSTER=current: the cluster that KUBECONFIG names is taken as it is; there is nothing to do for `{options.command}`")
         return 0
     try:
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="end the cluster and remove what it made on the machine")
     down.add_argument("--purge", action="store_true", help="remove .testbed too")
     commands.add_parser("status", help="what of the cluster runs")
+    commands.add_parser("images", help="build the base, test and project images and load them into the cluster")
     return top
 
 
@@ -41,7 +42,18 @@ def run(options: argparse.Namespace) -> int:
             cluster.down(purge=options.purge)
         case "status":
             print("\n".join(cluster.status()))
+        case "images":
+            image = os.environ.get("IMAGE") or images.DEFAULT_IMAGE
+            if image != images.DEFAULT_IMAGE and takes_current_cluster():
+                print(f"IMAGE={image} is taken as it is: nothing is built or loaded")
+            else:
+                print("images: " + ", ".join(images.load_images(image, takes_current_cluster())))
     return 0
+
+
+def takes_current_cluster() -> bool:
+    """Whether the cluster is the one that KUBECONFIG names, not the testbed's."""
+    return os.environ.get("CLUSTER", "testbed") == "current"
 
 
 if __name__ == "__main__":

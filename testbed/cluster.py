@@ -21,12 +21,13 @@ from testbed.components import (
     proxy_config,
 )
 from testbed.errors import SetupError
-from testbed.layout import BIN, CACHE, CLUSTER, HOME, RUN, Place
+from testbed.layout import BIN, CLUSTER, HOME, RUN, Place
 from testbed.machine import GIB, check_can_run_node, check_disk, check_port_free
-from testbed.oci import ImageConfig, write_archive, write_layer
+from testbed.oci import manifest_digest
 from testbed.pki import Authority, write_private
 from testbed.processes import Command, Process, boot_id, stop_all
 from testbed.progress import Step
+from testbed.programs import pause
 
 COMPONENTS = tuple(cluster_commands(BIN, CLUSTER))
 OWNER = RUN / "owner"
@@ -107,7 +108,7 @@ def _start(commands: Mapping[str, Command], step: Step) -> None:
     _start_containerd(commands["containerd"])
     _ensure(commands["kube-apiserver"])
     if not _has_pause_image():
-        containers.import_image(_pause_archive())
+        containers.import_image(pause())
     api = _api()
     step.say("waiting for the API server")
     wait_until(api.is_ready, "the API server", 60, _process("kube-apiserver").check_alive)
@@ -170,19 +171,7 @@ def _start_containerd(command: Command) -> None:
 
 
 def _has_pause_image() -> bool:
-    return f"docker.io/{PAUSE_IMAGE}" in containers.images()
-
-
-def _pause_archive() -> Path:
-    """The image that holds a pod's namespaces: one static program that waits and reaps."""
-    archive = CACHE / "images" / "pause.tar"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    layer = archive.with_suffix(".layer")
-    write_layer({"/catatonit": Path(shutil.which("catatonit") or "/usr/bin/catatonit")}, layer)
-    config = ImageConfig(entrypoint=["/catatonit", "-P"], user="65535:65535")
-    write_archive(archive, f"docker.io/{PAUSE_IMAGE}", layer, config)
-    layer.unlink()
-    return archive
+    return containers.image_digests().get(f"docker.io/{PAUSE_IMAGE}") == manifest_digest(pause())
 
 
 def _check_owner() -> None:

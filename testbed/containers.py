@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from testbed.components import CONTAINERD_SOCKET, NETWORK
@@ -24,14 +24,30 @@ def ctr(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def import_image(archive: Path) -> None:
+    """Takes an OCI archive; images that lost their name to it are removed (the kubelet's own collection is off)."""
     done = ctr("images", "import", str(archive))
     if done.returncode:
-        raise SetupError(f"containerd did not take {archive.name}: {done.stderr.strip()[-400:]}. Is the cluster up? (make cluster)")
+        raise SetupError(
+            f"containerd did not take {archive.name}: {done.stderr.strip()[-400:]}. Is the cluster up? (make cluster)"
+        )
+    if nameless := nameless_images(image_digests()):
+        ctr("images", "remove", *nameless)
 
 
-def images() -> set[str]:
-    """Full names of the images that the node has."""
-    return set(ctr("images", "list", "--quiet").stdout.split())
+def image_digests() -> dict[str, str]:
+    """Name → digest of every image that the node has. A name is `registry/path:tag`, `registry/path@digest` or a digest."""
+    rows = (line.split() for line in ctr("images", "list").stdout.splitlines()[1:])
+    return {row[0]: row[2] for row in rows}
+
+
+def nameless_images(images: Mapping[str, str]) -> list[str]:
+    """The names of images that have no tag any more."""
+    tagged = {digest for name, digest in images.items() if _is_tag(name)}
+    return sorted(name for name, digest in images.items() if digest not in tagged)
+
+
+def _is_tag(name: str) -> bool:
+    return "@" not in name and not name.startswith("sha256:")
 
 
 def remove_all() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from testbed.errors import SetupError
+
 MEDIA = "application/vnd.oci.image"
 
 
@@ -32,8 +34,14 @@ class ImageConfig:
             "architecture": "amd64",
             "os": "linux",
             "config": {key: value for key, value in config.items() if value},
+            "history": [{"created_by": "testbed"}],  # buildah counts: one entry for each layer
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
         }
+
+
+def archive_key(*parts: object) -> str:
+    """A short name for what an archive is made of: its content's description and this very code."""
+    return hashlib.sha256(Path(__file__).read_bytes() + repr(parts).encode()).hexdigest()[:12]
 
 
 def write_layer(files: Mapping[str, Path], target: Path) -> None:
@@ -72,6 +80,15 @@ def write_archive(target: Path, name: str, layer: Path, config: ImageConfig) -> 
         with layer.open("rb") as content:
             archive.addfile(member, content)
     new.rename(target)
+
+
+def manifest_digest(archive: Path) -> str:
+    """The digest (`sha256:…`) by which a container runtime knows the image of an OCI archive."""
+    with tarfile.open(archive) as content:
+        member = content.extractfile("index.json")
+        if member is None:
+            raise SetupError(f"{archive} is no OCI archive: remove it and run this again")
+        return str(json.loads(member.read())["manifests"][0]["digest"])
 
 
 def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:

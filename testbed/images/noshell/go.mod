@@ -1,0 +1,3 @@
+module datums.dev/testbed/noshell
+
+go 1.24.0
