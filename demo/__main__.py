@@ -81,7 +81,7 @@ def install() -> None:
     image, _, tag = os.environ.get("IMAGE", "datums:dev").rpartition(":")
     step(
         "helm", "upgrade", "--install", "datums", "charts/datums", "--namespace", SYSTEM, "--create-namespace", "--hide-notes",
-        "--set", f"image.repository={image}", "--set", f"image.tag={tag}", "--wait", "--timeout", "180s",
+        "--set-string", f"image.repository={image},image.tag={tag}", "--wait", "--timeout", "180s",
     )  # fmt: skip
 
 
