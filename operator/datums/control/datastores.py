@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from datums.api.conditions import get_condition, is_settled, is_true, set_condition
 from datums.api.datastore import READY, Capabilities, DataStore, DataStoreStatus
@@ -86,8 +87,10 @@ class DataStoreReconciler:
         started = time.monotonic()
         try:
             opened = await read_access(self._services.kube, store)
+            # The service itself is asked, whatever it could do the last time.
+            opened = opened._replace(access=structs.replace(opened.access, conditional_put=True))
             probed = await self._probe(key, opened)
-            outcome = Outcome(StoreReady.PROBED, probed.message, capabilities_of(probed))
+            outcome = Outcome(StoreReady.PROBED, probed.message, probed.capabilities)
         except StoreSetupError as error:
             return Outcome(error.reason, str(error))
         except TimeoutError:
@@ -188,8 +191,3 @@ def reason_of(error: StoreError) -> StoreNotReady:
         return StoreNotReady(error.reason)
     except ValueError:
         return StoreNotReady.ENDPOINT_UNREACHABLE
-
-
-def capabilities_of(probed: Probed) -> Capabilities:
-    """The capabilities that a probe found, as the API writes them."""
-    return msgspec.convert(probed.capabilities, Capabilities, from_attributes=True)

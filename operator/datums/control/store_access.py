@@ -166,7 +166,8 @@ def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAc
         ca_bundle: PEM.
         credentials: name of the file beside a plan; empty where it is used without one.
     """
-    spec = spec_of(store)
+    typed = msgspec.convert(store, DataStore)
+    spec, found = typed.spec, typed.status.capabilities
     s3 = spec.s3
     if s3 is None:
         raise ValueError(f"DataStore {name_of(store)} is of no kind that is known: set spec.s3")
@@ -181,6 +182,7 @@ def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAc
         concurrency=spec.tuning.concurrency,
         part_size_mib=spec.tuning.part_size_mib,
         checksums=spec.tuning.checksums,
+        conditional_put=found.conditional_put if found else True,
         readable=list(spec.readable),
         credentials=credentials,
     )

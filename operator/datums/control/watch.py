@@ -23,6 +23,7 @@ Sink: TypeAlias = Callable[[Resource, str | None, Obj], None]
 """Takes an event: resource, type (`ADDED`, `MODIFIED`, `DELETED`, or None for an object of a list) and the object. It runs in the
 event loop that made the watch and must not wait for anything."""
 
+_CLOSING = 0.1
 _TOKEN_AGE = timedelta(minutes=10)
 
 
@@ -78,7 +79,7 @@ class Watch:
         """Waits for the end, which comes by `stop`, or earlier where a watch is beyond repair: then it raises."""
         await asyncio.shield(self._ended)
 
-    async def stop(self, seconds: float = 5.0) -> None:
+    async def stop(self, seconds: float = 2.0) -> None:
         """Ends the watches; waits at most so long for it. No event comes afterwards."""
         self._stopping = True
         if self._loop is not None:
@@ -112,6 +113,8 @@ class Watch:
             namespaces=list(self._namespaces),
             stop_flag=self._stop,
         )
+        # aiohttp closes TLS connections a moment after their session.
+        await asyncio.sleep(_CLOSING)
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:
         c = await self._kube.connection()
