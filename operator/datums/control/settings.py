@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
+
+from datums.api.generated import main
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -69,7 +72,6 @@ class Settings:
     termination_grace_seconds: int = _setting(
         600, "What a deleted pod has left to save its outputs, unless its template says otherwise."
     )
-    stop_grace_seconds: int = _setting(30, "Time between SIGTERM and SIGKILL for a command that is stopped.")
     restricted_user: int = _setting(
         1000, "User and group id of pods that name none, in namespaces that enforce the restricted Pod Security Standard."
     )
@@ -140,6 +142,8 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
 def reference() -> str:
     """The reference page of the settings, Markdown."""
     lines = [
+        "<!-- Generated from operator/datums/control/settings.py by `python -m datums.control.settings`. -->",
+        "",
         "# Settings of the operator",
         "",
         "Each is an environment variable and a flag of `datums operator`; the flag wins. Times are in seconds.",
@@ -171,3 +175,7 @@ def _parse(name: str, text: str, hint: Any) -> Any:
             raise SettingsError(f"{name} is {text!r}: it must be one of {', '.join(allowed)}")
         return text
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main({Path("docs/reference/settings.md"): reference()}, "python -m datums.control.settings"))
