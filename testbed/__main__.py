@@ -4,8 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from testbed import cluster, images
+from testbed import binaries, cluster, control_plane, images
+from testbed.control_plane import ControlPlane
 from testbed.errors import SetupError
 
 
@@ -31,6 +33,12 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--purge", action="store_true", help="remove .testbed too")
     commands.add_parser("status", help="what of the cluster runs")
     commands.add_parser("images", help="build the base, test and project images and load them into the cluster")
+    commands.add_parser("binaries", help="the programs alone: hyperkube, kubectl, helm (needs no root)")
+    plane = commands.add_parser("control-plane", help="etcd and an API server on loopback (needs no root)")
+    plane.add_argument("action", choices=["up", "down"])
+    plane.add_argument("--dir", type=Path, required=True, help="where keys, data, logs and kubeconfig go")
+    plane.add_argument("--port-base", type=int, help="the API server's port; three more follow (default: free ones)")
+    plane.add_argument("--with-controller-manager", action="store_true", help="garbage collection, service accounts")
     return top
 
 
@@ -42,6 +50,15 @@ def run(options: argparse.Namespace) -> int:
             cluster.down(purge=options.purge)
         case "status":
             print("\n".join(cluster.status()))
+        case "binaries":
+            for make in (binaries.hyperkube, binaries.kubectl, binaries.helm):
+                make()
+        case "control-plane" if options.action == "up":
+            plane = ControlPlane(options.dir, options.port_base, with_controller_manager=options.with_controller_manager)
+            plane.start()
+            print(f"export KUBECONFIG={plane.kubeconfig}")
+        case "control-plane":
+            control_plane.stop(options.dir)
         case "images":
             image = os.environ.get("IMAGE") or images.DEFAULT_IMAGE
             if image != images.DEFAULT_IMAGE and takes_current_cluster():

@@ -50,13 +50,12 @@ class ApiClient:
 
 
 def wait_until(
-    done: Callable[[], bool], what: str, seconds: float, alive: Callable[[], None] = lambda: None, pause: float = 0.05
+    done: Callable[[], bool], what: str, seconds: float, alive: Callable[[], None], logs: Path, pause: float = 0.05
 ) -> None:
     """Polls until `done`; `alive` raises when waiting has become useless."""
     deadline = time.monotonic() + seconds
     while not done():
         alive()
         if time.monotonic() > deadline:
-            raise SetupError(f"{what} did not come within {seconds:.0f} s: see the logs in .testbed/logs, then "
-                             "`make cluster-down cluster`")  # fmt: skip
+            raise SetupError(f"{what} did not come within {seconds:.0f} s: the logs in {logs} say why")
         time.sleep(pause)

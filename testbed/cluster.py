@@ -1,10 +1,10 @@
 """The whole cluster: up, down, status. `up` compares what runs with what should run and starts the difference."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from testbed import binaries, containers, network, packages
+from testbed import binaries, containers, network, orphans, packages
 from testbed.apiclient import ApiClient, wait_until
 from testbed.components import (
     CLUSTER_ENDPOINTS,
@@ -33,6 +33,8 @@ COMPONENTS = tuple(cluster_commands(BIN, CLUSTER))
 OWNER = RUN / "owner"
 BOOT = CLUSTER.root / "boot"
 SETTINGS = CLUSTER.root / "kernel-settings.json"
+START_SECONDS = 90.0
+"""How long one component may take until it is ready; seconds as a rule, more on a machine that is busy."""
 DISK_BYTES = 3 * GIB
 """Images, containers and their files, above the kubelet's eviction threshold of 1 GiB."""
 
@@ -68,6 +70,7 @@ def down(purge: bool = False) -> None:
     check_can_run_node()
     _check_owner()
     with Step("taking the cluster down"):
+        orphans.end_all()
         # The kubelet first: it would start again what is being removed.
         stop_all([_process("kubelet")])
         stop_all(_process(name) for name in COMPONENTS if name not in ("kubelet", "containerd"))
@@ -111,13 +114,12 @@ def _start(commands: Mapping[str, Command], step: Step) -> None:
         containers.import_image(pause())
     api = _api()
     step.say("waiting for the API server")
-    wait_until(api.is_ready, "the API server", 60, _process("kube-apiserver").check_alive)
+    _wait_until(api.is_ready, "the API server", "kube-apiserver")
     for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
         _ensure(commands[name])
     step.say("waiting for the node")
-    wait_until(lambda: api.node_is_ready(NODE), "a ready node", 60, _process("kubelet").check_alive)
-    controllers = _process("kube-controller-manager")
-    wait_until(api.has_default_account, "the default service account", 60, controllers.check_alive)
+    _wait_until(lambda: api.node_is_ready(NODE), "a ready node", "kubelet")
+    _wait_until(api.has_default_account, "the default service account", "kube-controller-manager")
     for name in COMPONENTS:
         _process(name).check_alive()
     write_private(CLUSTER.kubeconfig, Authority(CLUSTER.pki).kubeconfig("admin", CLUSTER_ENDPOINTS.server))
@@ -167,7 +169,11 @@ def _start_containerd(command: Command) -> None:
     if not _process("containerd").is_current(command):
         CONTAINERD_SOCKET.unlink(missing_ok=True)  # a stale one would look like a server
     _ensure(command)
-    wait_until(lambda: containers.ctr("version").returncode == 0, "containerd", 30, _process("containerd").check_alive)
+    _wait_until(lambda: containers.ctr("version").returncode == 0, "containerd", "containerd")
+
+
+def _wait_until(done: Callable[[], bool], what: str, component: str) -> None:
+    wait_until(done, what, START_SECONDS, _process(component).check_alive, CLUSTER.logs)
 
 
 def _has_pause_image() -> bool:

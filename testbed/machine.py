@@ -1,8 +1,10 @@
 """Whether this machine can carry what is asked of it, said in a sentence before anything is changed."""
 
+import contextlib
 import os
 import platform
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -63,13 +65,20 @@ def listener(port: int) -> str:
     return f"{found[1]} (pid {found[2]}) listens there" if found else ""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def free_ports(count: int, also: int = 0) -> list[int]:
+    """Ports of loopback that nobody listens on now, all different; `also`: the port that much above is free too.
+
+    They lie below those that the kernel gives to outgoing connections, so that nothing takes them in between.
+    """
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        for port in range(16_000 + secrets.randbelow(4_000), 22_000):
+            with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+                for candidate in {port, port + also}:
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", candidate))
+                held.push(probes.pop_all())
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise SetupError("no ports are free on 127.0.0.1 between 16000 and 22000: end the processes that listen there")

@@ -4,7 +4,7 @@ CLUSTER ?= testbed
 IMAGE ?= datums:dev
 TESTBED := CLUSTER=$(CLUSTER) IMAGE=$(IMAGE) python3 -m testbed
 
-.PHONY: cluster cluster-down cluster-purge cluster-status cluster-check-clean images s3
+.PHONY: cluster cluster-down cluster-purge cluster-status cluster-check-clean binaries images s3
 cluster: ## a real Kubernetes on this machine (root, Linux); ends with the KUBECONFIG to export
 	@$(TESTBED) up
 
@@ -19,6 +19,9 @@ cluster-status: ## what of the cluster runs
 
 cluster-check-clean: ## says what of the cluster is still on the machine; fails when anything is
 	@$(TESTBED) check-clean
+
+binaries: ## the programs alone (hyperkube, kubectl, helm): what integration tests need, without root
+	@$(TESTBED) binaries
 
 images: ## builds the base, test and project images and loads them into the cluster
 	@$(TESTBED) images
