@@ -132,6 +132,8 @@ def test_errors_are_what_they_are(s3_server: S3Server, bucket: str) -> None:
         store.head("nothing")
     with pytest.raises(errors.BucketNotFound, match="no bucket 'b-none'"):
         s3_server.open("b-none").get("x")
+    with pytest.raises(errors.BucketNotFound):
+        s3_server.open("b-none").head("x")
     with pytest.raises(errors.AccessDenied, match="may not write"):
         s3_server.open(bucket, "reader").put("y", b"")
     from datums.stores import open_store
@@ -140,6 +142,7 @@ def test_errors_are_what_they_are(s3_server: S3Server, bucket: str) -> None:
         bad = open_store(s3_server.access(bucket), keys)
         for call in (
             lambda s=bad: s.get("x"),
+            lambda s=bad: s.head("x"),
             lambda s=bad: s.put("y", b""),
             lambda s=bad: list(s.list()),
             lambda s=bad: list(s.stream("x")),
@@ -214,7 +217,8 @@ def tls_port(s3_server: S3Server, tmp_path: Path) -> Iterator[tuple[int, str]]:
     subprocess.run(
         [
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate,
+            "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate,
         ],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -56,8 +56,14 @@ class S3Store:
         return f"s3://{self._access.bucket}/{key}"
 
     def head(self, key: str) -> ObjectInfo:
-        with self._calling(key, "read"):
-            meta = obstore.head(self._store, key)
+        try:
+            with self._calling(key, "read"):
+                meta = obstore.head(self._store, key)
+        except (errors.NotFound, errors.AccessDenied):
+            # An answer to HEAD has no body: only one to GET tells a missing bucket from a missing object, or a wrong key
+            # from a policy.
+            with self._calling(key, "read"):
+                meta = obstore.get(self._store, key).meta
         return ObjectInfo(key, meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp(), meta["version"] or "")
 
     def get(self, key: str, limit: int = 64 << 20) -> bytes:

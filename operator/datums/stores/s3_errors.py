@@ -48,6 +48,7 @@ _CERTIFICATE: Final = re.compile(
 _OS: Final = re.compile(r'Os \{\s*code: \d+,\s*kind: \w+,\s*message: "([^"]{1,200})"|Error\(\d+, \'([^\']{1,200})\'\)')
 _DNS: Final = re.compile(r'"?failed to lookup address information: ([^"]{1,100})|(Name or service not known)')
 _TLS: Final = re.compile(r"InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER|AlertReceived|HandshakeFailure")
+_CONNECTING: Final = re.compile(r"\bConnect\b")
 _TIMEOUT: Final = re.compile(r"TimedOut|timed out|Timeout", re.IGNORECASE)
 
 _BAD_KEY: Final = {
@@ -117,6 +118,8 @@ def _judge(answer: Answer, target: Target, doing: str) -> tuple[type[StoreError]
         return errors.NotFound, f"{store}: there is no object {target.uri}"
     if answer.status == 412 or answer.code == "PreconditionFailed":
         return errors.Changed, f"{store}: {target.uri} is no longer the version that was listed"
+    if answer.status == 416:
+        return errors.Corrupt, f"{store}: {target.uri} is shorter than what was to be read: it was changed or damaged"
     if answer.status in (301, 302, 307, 308) or answer.code in ("PermanentRedirect", "AuthorizationHeaderMalformed"):
         return (
             errors.StoreError,
@@ -142,7 +145,7 @@ def _judge_network(text: str, target: Target, store: str) -> tuple[type[StoreErr
             errors.EndpointUnreachable,
             f"{store}: {target.endpoint} does not speak TLS: write http:// in spec.s3.endpoint, or use its TLS port",
         )
-    connecting = "Connect" in text
+    connecting = _CONNECTING.search(text) is not None
     if system := _OS.search(text):
         kind: type[StoreError] = errors.EndpointUnreachable if connecting else errors.Unavailable
         return kind, f"{store}: {target.endpoint} cannot be reached: {(system[1] or system[2]).lower()}"

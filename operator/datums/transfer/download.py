@@ -149,7 +149,8 @@ class Downloader:
             return _web_chunks(wanted)
         if wanted.size == got:
             return iter(())
-        length = wanted.size - got if wanted.size >= 0 else None
+        # Without a digest only the whole object shows that it has become longer.
+        length = wanted.size - got if wanted.sha256 or got else None
         return self._open(wanted.store).stream(wanted.key, wanted.offset + got, length, etag=wanted.etag)
 
     def _verify(self, input_name: str, wanted: Wanted, sha256: str, size: int) -> None:

@@ -72,7 +72,7 @@ class Resolver:
                     if plan.keep_directories != "None":
                         found.directories.append(path)
                 else:
-                    # A path that was saved again comes later: as on a disk, the last one is what the path means. Each has its own id.
+                    # A path that was saved again comes later: as on a disk, the last one is what the path means.
                     files[entry.path] = _of_set(source, entry, path)
         except ManifestError as error:
             raise FetchError(Failed.INPUT_DIGEST_MISMATCH, f"{manifest}: {error}") from None
