@@ -12,7 +12,6 @@ import time
 import uuid
 from typing import Any
 
-
 from bench import site
 from bench.runs import Runner
 from bench.table import Row, show, write

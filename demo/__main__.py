@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,11 +12,11 @@ import yaml
 
 from demo import tools
 from demo.bucket import BUCKET, Server
+from demo.operator import SYSTEM, install
 from demo.table import Table, condition
 from demo.tools import ROOT, DemoError, kubectl, objects, say, step
 
 NAMESPACE = "datums-demo"
-SYSTEM = "datums-system"
 EXAMPLES = Path("examples/quickstart")
 TESTBED_PYTHON = "datums-testbed/python:3"
 SECONDS = 300
@@ -75,14 +74,6 @@ def demo() -> None:
 
 def heading(text: str) -> None:
     say(f"\n── {text} " + "─" * max(0, 78 - len(text)))
-
-
-def install() -> None:
-    image, _, tag = os.environ.get("IMAGE", "datums:dev").rpartition(":")
-    step(
-        "helm", "upgrade", "--install", "datums", "charts/datums", "--namespace", SYSTEM, "--create-namespace", "--hide-notes",
-        "--set-string", f"image.repository={image},image.tag={tag}", "--wait", "--timeout", "180s",
-    )  # fmt: skip
 
 
 def connect() -> Server:

@@ -42,8 +42,8 @@ class Server:
         return cls(told["endpoint"], told["namespace"], told["service"], told["endpoint"].rpartition(":")[2].strip("/"), keys)
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Any]:
-        """An S3 client on this machine."""
+    def forwarded(self) -> Iterator[str]:
+        """Its URL on this machine."""
         command = ["kubectl", "--namespace", self.namespace, "port-forward", f"service/{self.service}", f":{self.port}"]
         with subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -54,25 +54,30 @@ class Server:
                 if not listens:
                     forward.terminate()
                     raise DemoError(f"kubectl port-forward to the S3 server failed: {forward.stderr.read().strip()}")
-                yield boto3.client(
-                    "s3",
-                    endpoint_url=f"http://127.0.0.1:{listens[1]}",
-                    region_name="us-east-1",
-                    aws_access_key_id=self.keys["AWS_ACCESS_KEY_ID"],
-                    aws_secret_access_key=self.keys["AWS_SECRET_ACCESS_KEY"],
-                    config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
-                )
+                yield f"http://127.0.0.1:{listens[1]}"
             finally:
                 forward.terminate()
 
-    def make_bucket(self) -> None:
+    def client(self, url: str) -> Any:
+        """An S3 client on this machine."""
+        return boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id=self.keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.keys["AWS_SECRET_ACCESS_KEY"],
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+        )
+
+    def make_bucket(self, name: str = BUCKET) -> None:
         """Makes the bucket where it is not there yet."""
-        with self.client() as s3:
-            if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-                s3.create_bucket(Bucket=BUCKET)
+        with self.forwarded() as url:
+            s3 = self.client(url)
+            if name not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+                s3.create_bucket(Bucket=name)
 
     def read(self, key: str) -> bytes:
         """The content of an object."""
-        with self.client() as s3:
-            content: bytes = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        with self.forwarded() as url:
+            content: bytes = self.client(url).get_object(Bucket=BUCKET, Key=key)["Body"].read()
             return content

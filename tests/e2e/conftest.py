@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,26 +14,26 @@ from kubernetes import client, config
 from datums.model.plan import StoreAccess
 from datums.stores import open_store
 from datums.stores.protocol import Store
+from demo import tools
+from demo.bucket import Server
+from demo.operator import SYSTEM, install
 from tests.e2e.kit import GROUP, VERSION, Object, Project, eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "datums-e2e"
-OPERATOR_NAMESPACE = "datums-system"
 
 
 class S3:
-    """The S3 server in the cluster, and its administrator's keys."""
+    """The S3 server in the cluster, with its administrator's keys."""
 
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self.endpoint: str = answer["endpoint"]
-        self.namespace: str = answer["namespace"]
-        self.service: str = answer["service"]
-        core = client.CoreV1Api()
-        data = core.read_namespaced_secret(answer["secret"], self.namespace).data
-        self.keys = {name: base64.b64decode(value).decode() for name, value in data.items()}
+    def __init__(self, server: Server, url: str) -> None:
+        self.endpoint = server.endpoint
+        self.namespace = server.namespace
+        self.service = server.service
+        self.keys = server.keys
+        self._url = url
 
     def open(self, bucket: str) -> Store:
-        access = StoreAccess(name="e2e/admin", bucket=bucket, prefix="", endpoint=self.endpoint, force_path_style=True)
+        access = StoreAccess(name="e2e/admin", bucket=bucket, prefix="", endpoint=self._url, force_path_style=True)
         return open_store(access, self.keys)
 
 
@@ -75,32 +70,23 @@ class ConnectedProject(Project):
 @pytest.fixture(scope="session")
 def cluster() -> None:
     """Points kubectl, helm and the Python client at the cluster."""
-    if os.environ.get("CLUSTER") != "current":
-        os.environ["KUBECONFIG"] = str(ROOT / ".testbed/kubeconfig")
-        os.environ["PATH"] = f"{ROOT / '.testbed/bin'}{os.pathsep}{os.environ['PATH']}"
+    os.environ.update({name: tools.environment()[name] for name in ("KUBECONFIG", "PATH") if name in tools.environment()})
     config.load_kube_config()
 
 
 @pytest.fixture(scope="session")
-def s3(cluster: None) -> S3:
-    done = subprocess.run(
-        [sys.executable, "-m", "testbed", "s3", "--format", "json"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return S3(json.loads(done.stdout.splitlines()[-1]))
+def s3(cluster: None) -> Iterator[S3]:
+    server = Server.deployed()
+    server.make_bucket(BUCKET)
+    with server.forwarded() as url:
+        yield S3(server, url)
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: None, s3: S3) -> str:
+def operator(cluster: None) -> str:
     """Installs the chart; the operator's namespace."""
-    image, _, tag = os.environ.get("IMAGE", "datums:dev").rpartition(":")
-    command = ["helm", "upgrade", "--install", "datums", "charts/datums", "--namespace", OPERATOR_NAMESPACE, "--create-namespace"]
-    values = [f"image.repository={image}", f"image.tag={tag}"]
-    command += [part for value in values for part in ("--set", value)]
-    command += ["--values", "tests/e2e/values.yaml", "--wait", "--timeout", "120s"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return OPERATOR_NAMESPACE
+    install("--values", "tests/e2e/values.yaml")
+    return SYSTEM
 
 
 NAMESPACES: list[str] = []

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import zstandard
 from kubernetes import client
 
-from tests.e2e.conftest import BUCKET, NAMESPACES, OPERATOR_NAMESPACE, S3
+from demo.operator import SYSTEM
+from tests.e2e.conftest import BUCKET, NAMESPACES, S3
 
 
 def _written(namespaces: list[str]) -> Iterator[tuple[str, str]]:
@@ -38,7 +39,7 @@ def _written(namespaces: list[str]) -> Iterator[tuple[str, str]]:
 
 def test_no_secret_in_any_log_event_status_pod_or_manifest(operator: str, s3: S3, secrets: list[str]) -> None:
     searched: dict[str, int] = {}
-    for where, text in _written([*NAMESPACES, OPERATOR_NAMESPACE]):
+    for where, text in _written([*NAMESPACES, SYSTEM]):
         searched[where.split()[0]] = searched.get(where.split()[0], 0) + 1
         for secret in secrets:
             assert secret not in text, f"a secret value is in {where}"
