@@ -9,11 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from kubernetes.aio.config import incluster_config
 
 from datums.api.names import AUDIENCE, GROUP, LABEL_MANAGED_BY, MANAGED_BY
 from datums.control.app import Operator, StartError
@@ -26,10 +28,12 @@ from datums.control.kube import (
     SERVICES,
     AlreadyExists,
     Conflict,
+    Forbidden,
     Invalid,
     Kube,
     NotFound,
     Obj,
+    Unauthorized,
     Unavailable,
 )
 from datums.control.leader import Elector, LeaseLost, LeaseTimes
@@ -154,6 +158,31 @@ async def _server(control_plane: Any) -> str:
         return (await kube.connection()).server
 
 
+async def test_a_pod_uses_its_service_account_and_its_renewed_token(
+    control_plane: Any, kube: Kube, namespace: str, account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await kube.connection()
+    token = tmp_path / "token"
+    token.write_text("not-a-token-any-more")
+    certificate = tmp_path / "ca.crt"
+    certificate.write_bytes(Path(str(server.ca_file)).read_bytes())
+    host, port = server.server.removeprefix("https://").split(":")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(certificate))
+    # The client reads the file again once a minute.
+    monkeypatch.setattr(incluster_config.datetime, "timedelta", lambda **_: timedelta(0))
+    async with await Kube.connect() as pod_:
+        with pytest.raises(Unauthorized):
+            await pod_.get(SECRETS, namespace, "x")
+        token.write_text(await _token(kube, namespace, None, "https://kubernetes.default.svc"))
+        with pytest.raises(Forbidden, match=f"system:serviceaccount:{namespace}:default"):
+            await pod_.get(SECRETS, namespace, "x")
+        assert (await pod_.connection()).token == token.read_text(), "what the watches are given"
+
+
 # --- watches, cache, sweeper
 
 
@@ -250,14 +279,14 @@ async def test_cluster_mode_sees_every_namespace(control_plane: Any, kube: Kube,
 # --- the Lease
 
 
-def elector(kube: Kube, namespace: str, who: str, times: LeaseTimes = TIMES) -> Elector:
-    return Elector(kube, namespace, "datums-operator", identity=who, times=times)
+def elector(kube: Kube, namespace: str) -> Elector:
+    return Elector(kube, namespace, "datums-operator", times=TIMES)
 
 
 async def test_one_leads_the_other_takes_over_at_once_when_it_is_released(kube: Kube, namespace: str) -> None:
-    first, second = elector(kube, namespace, "first"), elector(kube, namespace, "second")
-    await first.acquire()
-    waiting = asyncio.create_task(second.acquire())
+    first, second = elector(kube, namespace), elector(kube, namespace)
+    await first.acquire("first")
+    waiting = asyncio.create_task(second.acquire("second"))
     holding = asyncio.create_task(first.hold())
     await asyncio.sleep(TIMES.lease + 1)
     assert first.leads() and not waiting.done()
@@ -271,25 +300,34 @@ async def test_one_leads_the_other_takes_over_at_once_when_it_is_released(kube: 
 
 
 async def test_a_silent_leader_is_followed_after_the_lease_time_and_knows_it(kube: Kube, namespace: str) -> None:
-    first, second = elector(kube, namespace, "first"), elector(kube, namespace, "second")
-    await first.acquire()
+    first, second = elector(kube, namespace), elector(kube, namespace)
+    await first.acquire("first")
     await asyncio.sleep(1)
     started = time.monotonic()
-    await asyncio.wait_for(second.acquire(), TIMES.lease + 2)
+    await asyncio.wait_for(second.acquire("second"), TIMES.lease + 2)
     assert time.monotonic() - started >= TIMES.lease - 0.1
     assert not first.leads()
     with pytest.raises(LeaseLost, match="was not renewed for 2 s"):
         await asyncio.wait_for(first.hold(), 2)
 
 
+async def test_a_leader_whose_lease_is_taken_away_ends_at_its_next_look(kube: Kube, namespace: str) -> None:
+    first = elector(kube, namespace)
+    await first.acquire("first")
+    await kube.patch(LEASES, namespace, "datums-operator", {"spec": {"holderIdentity": "second"}})
+    with pytest.raises(LeaseLost, match="is held by second"):
+        await asyncio.wait_for(first.hold(), 1)
+    assert not first.leads()
+
+
 async def test_a_process_restarted_in_the_same_pod_goes_on_at_once(kube: Kube, namespace: str) -> None:
-    await elector(kube, namespace, "pod-1_uid").acquire()
-    await asyncio.wait_for(elector(kube, namespace, "pod-1_uid").acquire(), 1)
+    await elector(kube, namespace).acquire("pod-1_uid")
+    await asyncio.wait_for(elector(kube, namespace).acquire("pod-1_uid"), 1)
 
 
 async def test_of_many_that_want_it_at_once_one_gets_it(kube: Kube, namespace: str) -> None:
-    all_ = [elector(kube, namespace, f"e{n}") for n in range(8)]
-    tasks = [asyncio.create_task(each.acquire()) for each in all_]
+    all_ = [elector(kube, namespace) for _ in range(8)]
+    tasks = [asyncio.create_task(each.acquire(f"e{n}")) for n, each in enumerate(all_)]
     await asyncio.sleep(1)
     assert sum(each.leads() for each in all_) == 1
     for task in tasks:
@@ -297,8 +335,8 @@ async def test_of_many_that_want_it_at_once_one_gets_it(kube: Kube, namespace: s
 
 
 async def test_an_edit_of_the_lease_by_somebody_is_survived(kube: Kube, namespace: str) -> None:
-    first = elector(kube, namespace, "first")
-    await first.acquire()
+    first = elector(kube, namespace)
+    await first.acquire("first")
     holding = asyncio.create_task(first.hold())
     for n in range(3):
         await kube.patch(LEASES, namespace, "datums-operator", {"metadata": {"annotations": {"n": str(n)}}})
@@ -335,8 +373,7 @@ async def test_a_leader_that_was_frozen_ends_when_it_wakes(control_plane: Any, k
     try:
         holder = await eventually(lambda: _holder(kube, namespace), 20)
         process.send_signal(signal.SIGSTOP)
-        other = elector(kube, namespace, "other")
-        await asyncio.wait_for(other.acquire(), 10)
+        await asyncio.wait_for(elector(kube, namespace).acquire("other"), 10)
         process.send_signal(signal.SIGCONT)
         assert await asyncio.wait_for(process.wait(), 10) == 1
         assert "the operator ends: the Lease" in (tmp_path / "operator-0.log").read_text()
@@ -444,7 +481,9 @@ async def test_the_leader_labels_its_pod_and_gives_the_services_address(control_
     address = (await kube.create(SERVICES, namespace, service))["spec"]["clusterIP"]
     async with running(quick(namespace, str(control_plane.kubeconfig), agent_service="agent"), make=Seen().make) as operator:
         assert operator.services.agent_url == f"http://{address}:8081"
-        assert (await kube.get(PODS, namespace, "operator-0"))["metadata"]["labels"] == {LABEL_LEADER: "true"}
+        pod_ = await kube.get(PODS, namespace, "operator-0")
+        assert pod_["metadata"]["labels"] == {LABEL_LEADER: "true"}
+        assert await _holder(kube, namespace) == f"operator-0_{pod_['metadata']['uid']}"
     assert not (await kube.get(PODS, namespace, "operator-0"))["metadata"].get("labels")
 
 

@@ -72,7 +72,7 @@ class Operator:
         )
         self._reconcilers = make(self.services)
         times = LeaseTimes(lease=settings.lease_seconds, renew=settings.lease_renew_seconds, retry=settings.lease_retry_seconds)
-        self.elector = Elector(kube, settings.namespace, settings.lease_name, identity=identity(settings), times=times)
+        self.elector = Elector(kube, settings.namespace, settings.lease_name, times=times)
         self.agent = Listener(Agent(self.services, self.elector.leads).application(), settings.bind_address, settings.agent_port)
         self.health = Listener(health(self.dead, self.unready, metrics), settings.bind_address, settings.metrics_port)
         self.working = asyncio.Event()
@@ -92,8 +92,8 @@ class Operator:
         try:
             await self.health.start()
             await self.agent.start()
-            await label_leader(self._kube, self.settings, leads=False)
-            if await _first(self.elector.acquire(), stop.wait()):
+            pod_uid = await label_leader(self._kube, self.settings, leads=False)
+            if await _first(self.elector.acquire(identity(self.settings.pod_name, pod_uid)), stop.wait()):
                 await self._lead(stop, tasks)
         finally:
             await self._end(tasks)
@@ -208,10 +208,14 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         await Operator(kube, settings, metrics).run(stop)
 
 
-def identity(settings: Settings) -> str:
-    """Who holds the Lease. With the pod's uid it is the same for a process that is restarted in the same pod, whose Lease it then
-    goes on with at once: the kubelet starts it only when the one before has ended."""
-    return f"{settings.pod_name}_{settings.pod_uid or secrets.token_hex(8)}"
+def identity(pod_name: str, pod_uid: str) -> str:
+    """Who holds the Lease. In a pod it is the same for a process that is restarted there, which so goes on at once with the Lease of
+    the one before: the kubelet starts it only when that one has ended.
+
+    Args:
+        pod_uid: empty outside a pod.
+    """
+    return f"{pod_name}_{pod_uid or secrets.token_hex(8)}"
 
 
 def by_reason(bodies: Any, type_: str) -> dict[str, float]:

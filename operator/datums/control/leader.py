@@ -62,11 +62,11 @@ class Elector:
         namespace: str,
         name: str,
         *,
-        identity: str,
         times: LeaseTimes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._kube, self._namespace, self._name, self._identity, self._times = kube, namespace, name, identity, times
+        self._kube, self._namespace, self._name, self._times = kube, namespace, name, times
+        self._identity = ""
         self._clock = clock
         self._version = ""
         self._renewed = 0.0
@@ -79,8 +79,13 @@ class Elector:
         """Whether no other replica can have the Lease by now: ask before each piece of work."""
         return bool(self._version) and self._clock() - self._renewed < self._times.lease
 
-    async def acquire(self) -> None:
-        """Waits until the Lease is ours."""
+    async def acquire(self, identity: str) -> None:
+        """Waits until the Lease is ours.
+
+        Args:
+            identity: who we are; a Lease that is held by the same one is ours at once.
+        """
+        self._identity = identity
         seen, since = "", self._clock()
         while True:
             try:

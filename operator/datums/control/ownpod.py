@@ -13,16 +13,19 @@ log = logging.getLogger(__name__)
 LABEL_LEADER = f"{GROUP}/leader"
 
 
-async def label_leader(kube: Kube, settings: Settings, leads: bool) -> None:
-    """Puts the leader's label on the own pod or takes it away. Outside a pod there is nothing to label."""
+async def label_leader(kube: Kube, settings: Settings, leads: bool) -> str:
+    """Puts the leader's label on the own pod or takes it away; returns the pod's uid. Outside a pod there is nothing to label, and
+    the uid is empty."""
     try:
         labels = {"metadata": {"labels": {LABEL_LEADER: "true" if leads else None}}}
-        await kube.patch(PODS, settings.namespace, settings.pod_name, labels)
+        pod = await kube.patch(PODS, settings.namespace, settings.pod_name, labels)
+        return str(pod["metadata"]["uid"])
     except NotFound:
         log.info("not running as pod %s/%s: no label %s", settings.namespace, settings.pod_name, LABEL_LEADER)
     except KubeError as error:
         # Only shown progress depends on it.
         log.warning("label %s was not written, pods cannot report their progress: %s", LABEL_LEADER, error)
+    return ""
 
 
 async def agent_url(kube: Kube, settings: Settings) -> str:

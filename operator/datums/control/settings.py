@@ -40,10 +40,6 @@ class Settings:
     pod_name: str = _setting(
         socket.gethostname, "The operator's own pod, which carries the leader's label; a pod knows it by itself."
     )
-    pod_uid: str = _setting(
-        "",
-        "Uid of that pod: a process restarted in it goes on with the Lease of the one before at once. Empty: it waits for its end.",
-    )
     lease_name: str = _setting("datums-operator", "Name of the Lease by which one replica is the leader.")
     lease_seconds: float = _setting(15.0, "How long a leader that gave no sign of life keeps the Lease.")
     lease_renew_seconds: float = _setting(10.0, "How long a leader tries to renew the Lease before its process ends.")

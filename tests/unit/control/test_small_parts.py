@@ -29,7 +29,6 @@ from datums.control.kube_errors import (
 )
 from datums.control.recorder import MAX_MESSAGE, bounded, event_name
 from datums.control.resources import EXECUTIONS, NAMESPACES, PODS
-from datums.control.settings import Settings
 from datums.model.commit import Report
 
 
@@ -177,8 +176,8 @@ def test_executions_are_counted_by_reason() -> None:
 
 
 def test_who_holds_the_lease() -> None:
-    assert identity(Settings(pod_name="p", pod_uid="u")) == "p_u"
-    assert identity(Settings(pod_name="p")) != identity(Settings(pod_name="p"))
+    assert identity("p", "u") == "p_u"
+    assert identity("p", "") != identity("p", "")
 
 
 def test_the_command_tells_what_it_can(capsys: pytest.CaptureFixture[str]) -> None:
