@@ -209,8 +209,8 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def identity(pod_name: str, pod_uid: str) -> str:
-    """Who holds the Lease. In a pod it is the same for a process that is restarted there, which so goes on at once with the Lease of
-    the one before: the kubelet starts it only when that one has ended.
+    """Who holds the Lease. In a pod it is the same for a process that is restarted there, which so goes on with the Lease at once:
+    the kubelet starts it only when the one before has ended.
 
     Args:
         pod_uid: empty outside a pod.
