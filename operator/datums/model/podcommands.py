@@ -1,6 +1,7 @@
-"""What main and gate run: a few lines of shell around the user's command, for the static busybox that `fetch` leaves in the run directory.
+"""What main and gate run: a few lines of shell, for the static busybox that `fetch` leaves in the run directory.
 
-The user's image needs nothing of its own, not even a shell. Every applet is called through the busybox by its path: main's PATH is the user's.
+The user's image needs nothing of its own, not even a shell. Every applet is called through the busybox by its path: main's PATH is
+the user's.
 """
 
 from __future__ import annotations

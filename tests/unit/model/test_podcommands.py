@@ -14,7 +14,15 @@ from datums.model.podcommands import gate_command, main_command
 
 BUSYBOX, TINI = Path("/bin/busybox"), Path("/usr/bin/tini-static")
 # In a namespace of its own, or `kill -KILL -1` would reach the machine.
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+NAMESPACE = [
+    "unshare",
+    *([] if os.geteuid() == 0 else ["--map-root-user"]),
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--",
+]
 
 
 def _missing() -> str:

@@ -1,0 +1,238 @@
+"""One attempt's outputs, from main's start to the commit and the verdict that lets gate end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from datums.model import plan as plans
+from datums.model import podpaths
+from datums.model.commit import GateResult, Phase, Report, Resolved
+from datums.transfer import seal
+from datums.transfer.inventory import take_inventory
+from datums.transfer.journal import Committed, Ended, Journal, Reserved, Slot, Started
+from datums.transfer.lifeline import Lifeline, Main, StopLine
+from datums.transfer.live import LiveUploads, drop_undone_takes
+from datums.transfer.patient import PatientStore
+from datums.transfer.report import Reporter
+from datums.transfer.say import say
+from datums.transfer.uploads import Places, Uploader
+
+_TICK_SECONDS = 0.2
+_GATE_SECONDS = 1.0
+_LAST_REPORT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipPaths:
+    """Where `ship` finds and leaves things."""
+
+    outputs: Path
+    """The whole outputs volume."""
+    run: Path
+    state: Path
+    secret: Path
+    stop: Path
+    main_ended: Path
+    token: Path
+    agent_port: int = podpaths.AGENT_PORT
+
+    @staticmethod
+    def below(root: str) -> ShipPaths:
+        """The pod's paths below another root; `/` for the pod itself."""
+
+        def at(path: str) -> Path:
+            return Path(root) / path.lstrip("/")
+
+        return ShipPaths(
+            outputs=at(podpaths.OUTPUTS_VOLUME),
+            run=at(podpaths.RUN),
+            state=at(podpaths.STATE),
+            secret=at(podpaths.SECRET),
+            stop=at(podpaths.PODINFO_STOP),
+            main_ended=at(podpaths.PODINFO_MAIN_ENDED),
+            token=at(podpaths.TOKEN),
+        )
+
+
+def ship(paths: ShipPaths, lifeline: Lifeline) -> None:
+    """Saves, commits, and returns on the SIGTERM that comes after the commit.
+
+    SIGTERM before it says nothing but that the pod is being deleted: the work goes on until SIGKILL.
+    """
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # see outputs.is_open_for_writing
+    shipment = Shipment(paths, lifeline)
+    shipment.run()
+    while not terminated.wait(_GATE_SECONDS):
+        # Again and again: whoever can open the FIFO could have taken the line away from gate.
+        shipment.open_gate()
+    shipment.close()
+
+
+class Shipment:
+    """The state of the work; what must outlive the process is in the journal."""
+
+    def __init__(self, paths: ShipPaths, lifeline: Lifeline) -> None:
+        self._paths = paths
+        self._journal = journal = Journal(str(paths.state / "journal.jsonl"))
+        self._plan = plans.decode((paths.secret / "plan.json").read_bytes())
+        self._access = access = self._plan.stores[self._plan.output.store]
+        self._reporter = Reporter(self._plan.agent_url, str(paths.token))
+        self._store = PatientStore(access, paths.secret, self._report)
+        self._places = _open_places(paths.outputs)
+        self._uploader = Uploader(
+            self._store,
+            seal.attempt_prefix(self._plan, access),
+            self._places,
+            journal,
+            threads=access.concurrency,
+            part_bytes=access.part_size_mib << 20,
+        )
+        self._main = Main(lifeline, str(paths.main_ended), started=journal.started, on_start=lambda: journal.write(Started()))
+        self._stop = StopLine(str(paths.stop), str(paths.run / "stop"))
+        self._gate = os.open(paths.run / "gate", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._phase: Phase = "Running"
+        self._totals = (0, 0)
+        self._detail: str | None = None
+        self._rate = (time.monotonic(), self._uploader.sent_bytes, 0.0)
+
+    def run(self) -> None:
+        """Returns when the commit lies in the store and gate may end."""
+        if self._journal.committed is None:
+            drop_undone_takes(self._places, self._journal)
+            reserving = threading.Thread(target=self._reserve, name="reserve-set", daemon=True)
+            reserving.start()
+            if self._journal.ended is None:
+                self._await_main()
+            self._save()
+            reserving.join()
+            self._commit()
+        self._verdict()
+
+    def open_gate(self) -> None:
+        """Wakes gate, which looks for the verdict then."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._gate, b"\n")
+
+    def close(self) -> None:
+        """Gives the last report a moment."""
+        self._reporter.close(_LAST_REPORT_SECONDS)
+
+    def _reserve(self) -> None:
+        if not self._journal.set:
+            self._journal.write(Reserved(seal.reserve_set(self._store, self._plan, self._access)))
+
+    def _await_main(self) -> None:
+        live = LiveUploads(self._places, self._journal, self._uploader)
+        live.start()
+        threading.Thread(target=self._serve_main, name="start-agent", daemon=True).start()
+        while not self._main.ended(_TICK_SECONDS):
+            if self._stop.pass_on():
+                say("told main to stop")
+            self._uploader.wait(0)
+            if self._main.started:
+                self._report()
+        self._journal.write(Ended(time.time()))
+        live.stop()
+
+    def _serve_main(self) -> None:
+        # Imported here: main need not wait for it, and its end need not either.
+        from datums.transfer.local_agent import LocalAgent  # noqa: PLC0415
+
+        try:
+            LocalAgent(self._paths.agent_port, podpaths.status_detail_path(self._plan.execution.uid), self._take_detail)
+        except OSError as error:
+            say(f"set_status_detail will not work: 127.0.0.1:{self._paths.agent_port}: {error.strerror}")
+
+    def _take_detail(self, detail: str) -> None:
+        self._detail = detail
+        self._report()
+
+    def _save(self) -> None:
+        self._uploader.final = True
+        takes = self._journal.takes
+        self._inventory = take_inventory(self._places.files, set(takes))
+        slots: list[Slot] = [(path, "") for path in self._inventory.files]
+        slots += [(path, token) for path, tokens in takes.items() for token in tokens]
+        self._phase, self._totals = "Uploading", (len(slots), self._inventory.bytes)
+        self._report()
+        self._uploader.submit(slots)
+        while not self._uploader.wait(_TICK_SECONDS):
+            self._report()
+
+    def _commit(self) -> None:
+        self._phase = "Committing"
+        self._report()
+        refused = [(path, why) for (path, _), why in self._uploader.refused.items()]
+        commit = seal.commit(
+            self._store,
+            self._plan,
+            self._access,
+            journal=self._journal,
+            inventory=self._inventory,
+            resolved=_resolved(self._paths.state / "inputs.json"),
+            refused=refused,
+            spool=self._paths.state / "manifest",
+        )
+        saved = commit.outputs
+        self._journal.write(Committed(saved.files, saved.bytes))
+        say(f"committed {saved.files} files, {saved.bytes} bytes; {saved.refused} refused")
+
+    def _verdict(self) -> None:
+        committed = self._journal.committed
+        assert committed is not None
+        temporary = self._paths.run / ".verdict"
+        temporary.write_bytes(msgspec.json.encode(GateResult(committed=True)))
+        temporary.rename(self._paths.run / "verdict")
+        self.open_gate()
+        self._phase, self._totals = "Committed", (committed.files, committed.bytes)
+        self._report()
+
+    def _report(self) -> None:
+        files, size = self._totals
+        if self._phase != "Committed":
+            files, size = len(self._journal.done), self._uploader.sent_bytes
+        self._reporter.send(
+            Report(
+                phase=self._phase,
+                files=files,
+                bytes=size,
+                total_files=self._totals[0],
+                total_bytes=self._totals[1],
+                rate=self._current_rate(),
+                trouble=self._store.trouble or self._uploader.trouble,
+                status_detail=self._detail,
+            )
+        )
+
+    def _current_rate(self) -> float:
+        since, sent, rate = self._rate
+        now, now_sent = time.monotonic(), self._uploader.sent_bytes
+        if now - since >= 1.0:
+            rate = round((now_sent - sent) / (now - since))
+            self._rate = now, now_sent, rate
+        return rate
+
+
+def _resolved(path: Path) -> Resolved:
+    """What `fetch` left; nothing where it had no input."""
+    return msgspec.json.decode(path.read_bytes(), type=Resolved) if path.exists() else Resolved()
+
+
+def _open_places(volume: Path) -> Places:
+    files, taken = volume / podpaths.OUTPUTS_SUBPATH, volume / "taken"
+    files.mkdir(exist_ok=True)
+    taken.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(PermissionError):
+        # On a claim's file system the directory that the kubelet makes may be root's alone.
+        files.chmod(0o777)
+    return Places(os.open(files, os.O_RDONLY | os.O_DIRECTORY), os.open(taken, os.O_RDONLY | os.O_DIRECTORY))
