@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -122,6 +123,24 @@ def _ports(count: int) -> list[int]:
         for one in held:
             one.close()
     raise RuntimeError("no free ports on 127.0.0.1")
+
+
+def forward(client: socket.socket, port: int) -> None:
+    """Carries bytes between a connection and a port here, until one side ends."""
+    with client, socket.create_connection(("127.0.0.1", port)) as server:
+        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+        back.start()
+        _copy(client, server)
+        back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
 
 
 @pytest.fixture(scope="session")

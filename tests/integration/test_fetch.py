@@ -6,10 +6,12 @@ import hashlib
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +24,7 @@ import yaml
 
 from datums.model import ids, layout, links, manifest
 from datums.model import plan as plans
-from datums.model.commit import FetchResult, Resolved
+from datums.model.commit import FetchResult, Report, Resolved
 from datums.model.links import Pin
 from datums.model.manifest import Entry, Header, Location
 from datums.model.plan import (
@@ -36,7 +38,7 @@ from datums.model.plan import (
     StoreAccess,
     WebSource,
 )
-from tests.integration.s3_fixture import STORE, S3Server
+from tests.integration.s3_fixture import STORE, S3Server, forward
 
 UID = "0f5d8f1c-6a51-4a0e-9d5e-0c9a3a7b1234"
 SET = ids.set_of_attempt(UID, 1)
@@ -434,3 +436,52 @@ def test_public_files_that_cannot_be_had(pod: Pod, web: str, path: str, reason: 
     result = pod.fetch()
     assert (result.reason, words in result.message) == (reason, True), result
     assert "hidden" not in result.message
+
+
+def test_a_store_that_comes_back_is_waited_for_and_reported(pod: Pod, s3_server: S3Server, tmp_path: Path) -> None:
+    pod.store.put("raw/late", b"late")
+    reports: list[Report] = []
+
+    class Agent(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            reports.append(msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"])), type=Report))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "datums/token").mkdir()
+    (tmp_path / "datums/token/token").write_text("token")
+    agent = ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+    threading.Thread(target=agent.serve_forever, daemon=True).start()
+    pod.plan(
+        objects("x", "raw/late"),
+        access=msgspec.structs.replace(pod.access, endpoint=f"http://127.0.0.1:{port}"),
+        agent_url=f"http://127.0.0.1:{agent.server_port}",
+    )
+
+    def serve() -> None:
+        time.sleep(3)
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            listener.settimeout(10)
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=forward, args=(client, s3_server.port), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    result = pod.fetch()
+    agent.shutdown()
+    agent.server_close()
+    assert (result.reason, pod.files("x")) == ("", {"late": b"late"})
+    assert 2 < result.seconds < 20
+    assert reports[0].phase == "Downloading"
+    assert "connection refused" in reports[0].trouble

@@ -14,7 +14,7 @@ import pytest
 
 from datums.stores import errors
 from datums.stores.probe import probe
-from tests.integration.s3_fixture import S3Server
+from tests.integration.s3_fixture import S3Server, forward
 
 PART_MIB = 5
 ODD_KEYS = [
@@ -241,19 +241,6 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 def _carry(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
     try:
-        with context.wrap_socket(client, server_side=True) as tls, socket.create_connection(("127.0.0.1", port)) as server:
-            back = threading.Thread(target=_copy, args=(server, tls), daemon=True)
-            back.start()
-            _copy(tls, server)
-            back.join()
+        forward(context.wrap_socket(client, server_side=True), port)
     except OSError:
         client.close()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        return

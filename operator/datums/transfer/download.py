@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from datums.api.reasons import Failed
 from datums.stores import errors
@@ -20,28 +18,9 @@ from datums.stores.errors import StoreError
 from datums.stores.protocol import Store
 from datums.transfer.fetch_errors import FetchError, from_store, from_system
 from datums.transfer.fetch_journal import FetchJournal, Loaded
+from datums.transfer.fetch_progress import Progress
+from datums.transfer.fetch_retry import GIVE_UP_SECONDS, Patience
 from datums.transfer.fetch_wanted import Wanted
-
-GIVE_UP_SECONDS: Final = 300.0
-"""How long a file may bring no byte before the store counts as unavailable."""
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 10.0
-
-
-class Progress:
-    """What has been loaded so far. Written by many threads; a reader sees whole numbers, not one moment."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.files = 0
-        self.bytes = 0
-        self.trouble = ""
-
-    def add(self, files: int, size: int) -> None:
-        """Counts files that are done and bytes that came."""
-        with self._lock:
-            self.files += files
-            self.bytes += size
 
 
 class Downloader:
@@ -116,7 +95,7 @@ class Downloader:
     def _to_file(self, wanted: Wanted, path: Path) -> tuple[str, int]:
         """Writes the bytes to `path`; goes on where the connection broke off. Returns their SHA-256 and their number."""
         digest, got = hashlib.sha256(), 0
-        pause, last = _FIRST_PAUSE, time.monotonic()
+        patience = Patience(self._progress, self._give_up, self._stopped.wait)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             while True:
@@ -128,14 +107,10 @@ class Downloader:
                         _write(file, chunk)
                         got += len(chunk)
                         self._progress.add(0, len(chunk))
-                        pause, last = _FIRST_PAUSE, time.monotonic()
-                    self._progress.trouble = ""
+                        patience.went_well()
                     return digest.hexdigest(), got
                 except StoreError as error:
-                    if not error.retryable or time.monotonic() - last > self._give_up or self._stopped.wait(pause):
-                        raise
-                    self._progress.trouble = str(error)
-                    pause = min(_LONGEST_PAUSE, pause * 2)
+                    patience.after(error)
                 if got and not _resumable(wanted):
                     self._progress.add(0, -got)
                     digest, got = hashlib.sha256(), 0

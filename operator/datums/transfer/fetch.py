@@ -17,25 +17,22 @@ import msgspec
 
 from datums.model import plan as plans
 from datums.model import podpaths
-from datums.model.commit import FetchResult, ManifestRef, Report, Resolved, bounded_message
+from datums.model.commit import FetchResult, ManifestRef, Resolved, bounded_message
 from datums.model.plan import Plan
 from datums.stores.errors import StoreError
 from datums.transfer.config_files import write_documents
 from datums.transfer.fetch_errors import FetchError, failed_reason, from_system
 from datums.transfer.fetch_paths import TOOLS, Paths
+from datums.transfer.fetch_progress import Progress, Reporting
 from datums.transfer.fetch_record import entries, inputs_document, not_reproducible, pin
 from datums.transfer.fetch_wanted import InputFiles, Wanted
 from datums.transfer.pod_setup import make_directories, prepare_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from datums.stores.protocol import Store
-    from datums.transfer.download import Progress
 
 _PARTIAL: Final = ".datums-partial"
 _MAX_THREADS: Final = 32
-_REPORT_AFTER_SECONDS: Final = 1.0
 
 
 class Fetch:
@@ -50,6 +47,7 @@ class Fetch:
         self._paths = paths
         self._stores: dict[str, Store] = {}
         self._lock = threading.Lock()
+        self._progress = Progress()
 
     def run(self) -> Resolved:
         """Loads everything, and writes what the other containers read."""
@@ -57,14 +55,16 @@ class Fetch:
         prepare_run(paths.run, paths.tools)
         paths.state.mkdir(parents=True, exist_ok=True)
         make_directories(paths.inputs, [declared.name for declared in plan.inputs])
-        inputs = self._load() if plan.inputs else []
-        pinned = [pin(loaded.plan.name, found) for loaded in inputs for found in loaded.links]
+        with Reporting(self._progress, plan.agent_url, str(paths.token)):
+            inputs = self._load() if plan.inputs else []
+            pinned = [pin(loaded.plan.name, found) for loaded in inputs for found in loaded.links]
+            manifest = self._save_manifest(inputs) if inputs else None
         reasons = [reason for loaded in inputs for found in loaded.links if (reason := not_reproducible(loaded.plan.name, found))]
         present = [wanted for loaded in inputs for wanted in loaded.files if not wanted.absent]
         resolved = Resolved(
             files=len(present),
             bytes=sum(wanted.size for wanted in present),
-            manifest=self._save_manifest(inputs) if inputs else None,
+            manifest=manifest,
             pinned=pinned,
             not_reproducible=reasons,
         )
@@ -74,57 +74,32 @@ class Fetch:
 
     def _load(self) -> list[InputFiles]:
         # Here, for an execution without inputs needs none of it.
-        from datums.transfer.download import Downloader, Progress  # noqa: PLC0415
+        from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_journal import FetchJournal  # noqa: PLC0415
         from datums.transfer.fetch_resolve import Resolver  # noqa: PLC0415
         from datums.transfer.workers import Workers  # noqa: PLC0415
 
-        resolver = Resolver(self._plan, self._open)
+        progress, stopped = self._progress, threading.Event()
+        resolver = Resolver(self._plan, self._open, progress)
         inputs = [resolver.resolve(declared) for declared in self._plan.inputs]
+        items = [(loaded, wanted) for loaded in inputs for wanted in loaded.files]
+        progress.total_files = len(items)
+        progress.total_bytes = sum(max(0, wanted.size) for _, wanted in items)
         for loaded in inputs:
             make_directories(self._paths.inputs / loaded.plan.name, loaded.directories)
         partial = self._paths.inputs / _PARTIAL
         _empty(partial)
-        progress, stopped = Progress(), threading.Event()
-        downloader = Downloader(
-            self._open, partial, FetchJournal(self._paths.state / "fetched.jsonl"), progress=progress, stopped=stopped
-        )
+        journal = FetchJournal(self._paths.state / "fetched.jsonl")
+        downloader = Downloader(self._open, partial, journal, progress=progress, stopped=stopped)
 
         def load(item: tuple[InputFiles, Wanted]) -> None:
             loaded, wanted = item
             target = self._paths.inputs / loaded.plan.name / wanted.path
             downloader.load(loaded.plan.name, wanted, target, optional=loaded.plan.optional)
 
-        items = [(loaded, wanted) for loaded in inputs for wanted in loaded.files]
-        workers = Workers(items, load, min(self._threads(), max(1, len(items))), stopped)
-        self._wait(workers.wait, progress, [wanted for _, wanted in items])
+        Workers(items, load, min(self._threads(), len(items)), stopped).wait()
         partial.rmdir()
         return inputs
-
-    def _wait(self, wait: Callable[[float], bool], progress: Progress, files: list[Wanted]) -> None:
-        """Waits for the downloads; what takes longer than a moment is reported."""
-        started = time.monotonic()
-        if wait(_REPORT_AFTER_SECONDS):
-            return
-        from datums.transfer.report import Reporter  # noqa: PLC0415
-
-        reporter = Reporter(self._plan.agent_url, str(self._paths.token))
-        total = sum(max(0, wanted.size) for wanted in files)
-        done = False
-        while not done:
-            reporter.send(
-                Report(
-                    phase="Downloading",
-                    files=progress.files,
-                    bytes=progress.bytes,
-                    total_files=len(files),
-                    total_bytes=total,
-                    rate=round(progress.bytes / (time.monotonic() - started)),
-                    trouble=progress.trouble,
-                )
-            )
-            done = wait(1.0)
-        reporter.close(0.0)
 
     def _threads(self) -> int:
         return min(_MAX_THREADS, max((access.concurrency for access in self._plan.stores.values()), default=4))
@@ -142,10 +117,11 @@ class Fetch:
 
     def _save_manifest(self, inputs: list[InputFiles]) -> ManifestRef:
         from datums.transfer.fetch_manifest import save  # noqa: PLC0415
+        from datums.transfer.fetch_retry import Patience  # noqa: PLC0415
 
         output = self._plan.output.store
         try:
-            return save(self._plan, entries(inputs), self._open(output), self._paths.state)
+            return Patience(self._progress).call(lambda: save(self._plan, entries(inputs), self._open(output), self._paths.state))
         except StoreError as error:
             raise FetchError(failed_reason(error), f"the list of the loaded inputs cannot be saved: {error}") from None
 

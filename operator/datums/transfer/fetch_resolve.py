@@ -14,6 +14,8 @@ from datums.stores.errors import NotFound, StoreError
 from datums.stores.protocol import ObjectInfo, Store
 from datums.transfer.fetch_access import check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError, from_store
+from datums.transfer.fetch_progress import Progress
+from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_wanted import InputFiles, LinkFiles, Wanted, gather
 
 
@@ -24,9 +26,10 @@ class Resolver:
         open_store: a store by its name.
     """
 
-    def __init__(self, plan: Plan, open_store: Callable[[str], Store]) -> None:
+    def __init__(self, plan: Plan, open_store: Callable[[str], Store], progress: Progress) -> None:
         self._plan = plan
         self._open = open_store
+        self._progress = progress
 
     def resolve(self, plan: InputPlan) -> InputFiles:
         """What an input leads to.
@@ -37,25 +40,30 @@ class Resolver:
         return gather(plan, [self._source(plan, source) for source in plan.sources])
 
     def _source(self, plan: InputPlan, source: Source) -> LinkFiles:
-        found = LinkFiles(link=source.link, pin=source.pin)
         try:
-            match source:
-                case DatumSource():
-                    found.files = [_datum(plan, source)]
-                case SetSource():
-                    self._set(plan, source, found)
-                case ObjectsSource():
-                    found.files = list(self._objects(plan, source))
-                case WebSource():
-                    found.files = [_web(plan, source)]
-                    found.reproducible = bool(source.pin.sha256 or source.pin.tree_sha256)
+            found = Patience(self._progress).call(lambda: self._try(plan, source))
         except NotFound as error:
             if not plan.optional:
                 raise from_store(error, plan.name, source.link) from None
+            return LinkFiles(link=source.link, pin=source.pin)
         except StoreError as error:
             raise from_store(error, plan.name, source.link) from None
         if not found.files and not found.directories and not plan.optional:
             raise FetchError(Failed.INPUT_NOT_FOUND, f"{_where(plan, source)} leads to nothing: {self._looked_for(source)}")
+        return found
+
+    def _try(self, plan: InputPlan, source: Source) -> LinkFiles:
+        found = LinkFiles(link=source.link, pin=source.pin)
+        match source:
+            case DatumSource():
+                found.files = [_datum(plan, source)]
+            case SetSource():
+                self._set(plan, source, found)
+            case ObjectsSource():
+                found.files = list(self._objects(plan, source))
+            case WebSource():
+                found.files = [_web(plan, source)]
+                found.reproducible = bool(source.pin.sha256 or source.pin.tree_sha256)
         return found
 
     def _set(self, plan: InputPlan, source: SetSource, found: LinkFiles) -> None:

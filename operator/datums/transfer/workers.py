@@ -26,19 +26,16 @@ class Workers(Generic[T]):
         for thread in self._threads:
             thread.start()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether everything has ended within the time.
+    def wait(self) -> None:
+        """Returns when everything is done.
 
         Raises:
             BaseException: the first that a call raised, once all threads have ended.
         """
         for thread in self._threads:
-            thread.join(seconds)
-            if thread.is_alive():
-                return False
+            thread.join()
         if self._error is not None:
             raise self._error
-        return True
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -159,9 +159,7 @@ def test_yaml_says_the_same_as_json(document: Any) -> None:
 
 def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     done: list[int] = []
-    workers = Workers(range(100), done.append, 4, threading.Event())
-    while not workers.wait(1):
-        pass
+    Workers(range(100), done.append, 4, threading.Event()).wait()
     assert sorted(done) == list(range(100))
 
     def fail(item: int) -> None:
@@ -170,5 +168,5 @@ def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     stopped = threading.Event()
     workers = Workers(range(10**9), fail, 4, stopped)
     with pytest.raises(ValueError, match=r"^\d+$"):
-        workers.wait(10)
+        workers.wait()
     assert stopped.is_set()
