@@ -25,9 +25,11 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 COPY --from=build /usr/local/lib/datums /usr/local/lib/datums
 COPY --from=build /opt/datums /opt/datums
+# USER: libraries ask for the user's name, which a user id without an entry in /etc/passwd does not have.
 ENV PATH=/opt/datums/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    USER=datums
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["datums"]
