@@ -21,9 +21,7 @@ class ApiClient:
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
         # No proxy: the API server is on this machine, whatever the environment says.
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
     def text(self, path: str) -> str | None:
         """The body of a 200 answer; None for any other and for no answer."""
@@ -47,6 +45,15 @@ class ApiClient:
 
     def has_default_account(self) -> bool:
         return self.text("/api/v1/namespaces/default/serviceaccounts/default") is not None
+
+
+def answers(url: str) -> bool:
+    """Whether a health page of this machine says 200."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def wait_until(

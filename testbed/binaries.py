@@ -14,6 +14,7 @@ from pathlib import Path
 from testbed.errors import SetupError
 from testbed.gotool import find_go
 from testbed.layout import BIN
+from testbed.lock import locked
 from testbed.machine import GIB, check_disk
 from testbed.progress import Step
 from testbed.wheels import KUBECTL_AND_HELM, write_executable
@@ -30,14 +31,16 @@ def hyperkube() -> Path:
     for name in ("go.mod", "go.sum", "main.go"):
         digest.update((SOURCE / name).read_bytes())
     target = BIN / f"hyperkube-{digest.hexdigest()[:12]}"
-    if not target.exists():
-        check_disk(BIN, COLD_BUILD_BYTES, f"building Kubernetes {KUBERNETES}")
-        BIN.mkdir(parents=True, exist_ok=True)
-        flags = f"-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
-        build(SOURCE, target, f"building Kubernetes {KUBERNETES} and etcd", flags)
-        for older in BIN.glob("hyperkube-*"):
-            if older != target:
-                older.unlink()
+    if target.exists():
+        return target
+    with locked(BIN / ".lock"):
+        if not target.exists():  # whoever had the lock may have built it
+            check_disk(BIN, COLD_BUILD_BYTES, f"building Kubernetes {KUBERNETES}")
+            flags = f"-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
+            build(SOURCE, target, f"building Kubernetes {KUBERNETES} and etcd", flags)
+            for older in BIN.glob("hyperkube-*"):
+                if older != target:
+                    older.unlink()
     return target
 
 
@@ -78,9 +81,7 @@ def _count_packages(go: str, source: Path, environment: dict[str, str], step: St
 
 def _run(command: list[str], directory: Path, environment: dict[str, str]) -> Iterator[str | None]:
     """The lines that a command prints, as they come, and None for every second without one; raises when it fails."""
-    child = subprocess.Popen(
-        command, cwd=directory, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    child = subprocess.Popen(command, cwd=directory, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:

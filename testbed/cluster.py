@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from testbed import binaries, containers, network, orphans, packages
-from testbed.apiclient import ApiClient, wait_until
+from testbed import binaries, containers, network, orphans, packages, traces
+from testbed.apiclient import ApiClient, answers, wait_until
 from testbed.components import (
     CLUSTER_ENDPOINTS,
     CONTAINERD_SOCKET,
+    HEALTH,
     NODE,
     NODE_ADDRESS,
     PAUSE_IMAGE,
@@ -26,8 +28,8 @@ from testbed.machine import GIB, check_can_run_node, check_disk, check_port_free
 from testbed.oci import manifest_digest
 from testbed.pki import Authority, write_private
 from testbed.processes import Command, Process, boot_id, stop_all
-from testbed.progress import Step
 from testbed.programs import pause
+from testbed.progress import Step
 
 COMPONENTS = tuple(cluster_commands(BIN, CLUSTER))
 OWNER = RUN / "owner"
@@ -47,9 +49,13 @@ def up() -> Path:
     binaries.kubectl()
     binaries.helm()
     _check_owner()
+    if BOOT.exists() and BOOT.read_text() != boot_id():
+        down()  # the machine was restarted: what is left of the cluster does not fit together
+    if not BOOT.exists():
+        check_disk(HOME, DISK_BYTES, "the cluster")
+        traces.remember()
+    _configure()
     if not is_up(commands):
-        if BOOT.exists() and BOOT.read_text() != boot_id():
-            down()  # the machine was restarted: what is left of the cluster does not fit together
         with Step("starting the cluster") as step:
             _start(commands, step)
     return CLUSTER.kubeconfig
@@ -57,12 +63,11 @@ def up() -> Path:
 
 def is_up(commands: Mapping[str, Command]) -> bool:
     """Every component runs as it should, and the node is ready."""
-    if not all(file.exists() for command in commands.values() for file in (*command.files, CLUSTER.kubeconfig)):
-        return False
-    if not all(_process(name).is_current(command) for name, command in commands.items()):
+    if not CLUSTER.kubeconfig.exists() or not all(_process(name).is_current(command) for name, command in commands.items()):
         return False
     api = _api()
-    return api.is_ready() and api.node_is_ready(NODE) and network.is_up() and _has_pause_image()
+    healthy = api.is_ready() and api.node_is_ready(NODE) and all(answers(url) for url in HEALTH.values())
+    return healthy and network.is_up() and _has_pause_image()
 
 
 def down(purge: bool = False) -> None:
@@ -90,6 +95,17 @@ def down(purge: bool = False) -> None:
         shutil.rmtree(HOME, ignore_errors=True)
 
 
+def check_clean() -> None:
+    """Raises with what the cluster left on the machine after `down`."""
+    if any(_process(name).pid() for name in COMPONENTS):
+        raise SetupError("the cluster is up: `make cluster-down` first, then this says what is left of it")
+    found = traces.left()
+    if found is None:
+        raise SetupError("there is nothing to compare with: `make cluster` writes down how the machine was before")
+    if found:
+        raise SetupError("the machine is not as it was before the cluster:\n    " + "\n    ".join(found))
+
+
 def status() -> list[str]:
     """One line for each component, then the API server's word and the node's."""
     lines = []
@@ -104,8 +120,6 @@ def status() -> list[str]:
 
 
 def _start(commands: Mapping[str, Command], step: Step) -> None:
-    check_disk(HOME, DISK_BYTES, "the cluster")
-    _configure()
     network.up(SETTINGS)
     _ensure(commands["etcd"])
     _start_containerd(commands["containerd"])
@@ -118,6 +132,8 @@ def _start(commands: Mapping[str, Command], step: Step) -> None:
     for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
         _ensure(commands[name])
     step.say("waiting for the node")
+    for name, url in HEALTH.items():
+        _wait_until(partial(answers, url), f"a healthy {name}", name)
     _wait_until(lambda: api.node_is_ready(NODE), "a ready node", "kubelet")
     _wait_until(api.has_default_account, "the default service account", "kube-controller-manager")
     for name in COMPONENTS:
@@ -148,7 +164,6 @@ def _configure() -> None:
     write_private(CLUSTER.config / "containerd.toml", containerd_config(CLUSTER))
     write_private(CLUSTER.config / "kubelet.yaml", kubelet_config(CLUSTER))
     write_private(CLUSTER.config / "kube-proxy.yaml", proxy_config(CLUSTER))
-    # There is no cluster DNS: a name that a pod looks up fails at once instead of asking the machine's servers.
     write_private(CLUSTER.config / "resolv.conf", "nameserver 127.0.0.1\n")
     (CLUSTER.config / "cni").mkdir(exist_ok=True)
     write_private(CLUSTER.config / "cni" / "10-bridge.conflist", cni_config())
@@ -186,9 +201,7 @@ def _check_owner() -> None:
         return
     other = Place(Path(OWNER.read_text()))
     if any(_process(name, other).pid() is not None for name in COMPONENTS):
-        raise SetupError(
-            f"the cluster of another checkout is up on this machine: `make -C {other.root.parent} cluster-down` first"
-        )
+        raise SetupError(f"the cluster of another checkout is up on this machine: `make -C {other.root.parent} cluster-down` first")
 
 
 def _process(name: str, place: Place = CLUSTER) -> Process:

@@ -52,9 +52,7 @@ class ControlPlaneCommands:
     endpoints: Endpoints
 
     def etcd(self) -> Command:
-        client, peer = (
-            f"http://127.0.0.1:{port}" for port in (self.endpoints.etcd_port, self.endpoints.etcd_peer_port)
-        )
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self.endpoints.etcd_port, self.endpoints.etcd_peer_port))
         return Command("etcd", [
             str(self.hyperkube), "etcd", f"--data-dir={self.place.data / 'etcd'}",
             f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
@@ -152,6 +150,10 @@ PORTS = {
 """What the cluster's components listen on, by (address, port)."""
 
 
+HEALTH = {"kubelet": "http://127.0.0.1:10248/healthz", "kube-proxy": "http://127.0.0.1:10256/healthz"}
+"""What answers 200 when the component does its work."""
+
+
 def _kubeconfigs(path: Path) -> Sequence[str]:
     return [f"--{purpose}kubeconfig={path}" for purpose in ("", "authentication-", "authorization-")]
 
@@ -174,6 +176,9 @@ def kubelet_config(place: Place) -> str:
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": False,
         "failSwapOn": False,
+        # There is no cluster DNS: a name that a pod looks up fails at once, and no pod gets a warning for want of a server.
+        "clusterDNS": ["127.0.0.1"],
+        "clusterDomain": "cluster.local",
         "resolvConf": f"{place.config}/resolv.conf",
         "podLogsDir": f"{place.data}/pod-logs",
         "volumePluginDir": f"{place.data}/volume-plugins",

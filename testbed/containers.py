@@ -27,9 +27,7 @@ def import_image(archive: Path) -> None:
     """Takes an OCI archive; images that lost their name to it are removed (the kubelet's own collection is off)."""
     done = ctr("images", "import", str(archive))
     if done.returncode:
-        raise SetupError(
-            f"containerd did not take {archive.name}: {done.stderr.strip()[-400:]}. Is the cluster up? (make cluster)"
-        )
+        raise SetupError(f"containerd did not take {archive.name}: {done.stderr.strip()[-400:]}. Is the cluster up? (make cluster)")
     if nameless := nameless_images(image_digests()):
         ctr("images", "remove", *nameless)
 
@@ -77,17 +75,24 @@ def sweep() -> None:
 def shim_pids() -> list[int]:
     """Processes whose command line names the testbed's containerd: its shims."""
     wanted = str(CONTAINERD_SOCKET).encode()
-    return [pid for pid, line in _command_lines() if wanted in line and b"containerd-shim" in line]
+    return [pid for pid, line in command_lines() if wanted in line and b"containerd-shim" in line]
 
 
 def container_pids() -> list[int]:
     """Processes of any pod, by their cgroups."""
-    found = set()
+    found: set[int] = set()
     for cgroup in cgroups():
         for procs in cgroup.rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
                 found.update(int(pid) for pid in procs.read_text().split())
     return sorted(found - {0})
+
+
+def command_lines() -> Iterable[tuple[int, bytes]]:
+    """(pid, arguments, each ended by a zero byte) of every process of the machine."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(process.name), (process / "cmdline").read_bytes()
 
 
 def mounts() -> list[str]:
@@ -109,12 +114,6 @@ def log_links() -> list[Path]:
 
 def cni_results() -> list[Path]:
     return sorted(CNI_RESULTS.glob(f"{NETWORK}-*"))
-
-
-def _command_lines() -> Iterable[tuple[int, bytes]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            yield int(process.name), (process / "cmdline").read_bytes()
 
 
 def _remove_cgroup(cgroup: Path) -> None:

@@ -1,7 +1,6 @@
 """etcd and an API server on loopback, for integration tests: no root, no node, many beside each other.
 
-    with ControlPlane() as plane:
-        subprocess.run(["kubectl", f"--kubeconfig={plane.kubeconfig}", "get", "namespaces"])
+`with ControlPlane() as plane:` gives `plane.kubeconfig`, the administrator's.
 """
 
 import os
@@ -92,9 +91,7 @@ class ControlPlane:
         self.start(owner=os.getpid())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.stop()
 
     def _configure(self) -> None:

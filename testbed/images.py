@@ -13,28 +13,29 @@ from testbed.progress import Step
 
 DEFAULT_IMAGE = "datums:dev"
 Loader = Callable[[str, Path], None]
-"""Takes an image's full name and its OCI archive."""
+"""Takes an image's name and its OCI archive."""
 
 
 def load_images(project_image: str = DEFAULT_IMAGE, current: bool = False) -> list[str]:
     """Builds and loads; returns the images' names. `current`: into the cluster that KUBECONFIG names."""
     check_can_run_node()
-    load = _loader_of(_current_context()) if current else _load_into_testbed
+    load = _loader_of(_current_context()) if current else load_into_testbed
     if not current and containers.ctr("version").returncode:
         raise SetupError("the cluster is not up: `make cluster` first")
-    archives = {
+    archives: dict[str, Callable[[], Path]] = {
         programs.SEAWEEDFS_IMAGE: programs.seaweedfs,
         programs.NOSHELL_IMAGE: programs.noshell,
         buildah.PYTHON_IMAGE: buildah.python,
         project_image: lambda: buildah.project(project_image),
     }
     for name, make in archives.items():
-        load(buildah.full_name(name), make())
+        load(name, make())
     return list(archives)
 
 
-def _load_into_testbed(name: str, archive: Path) -> None:
-    if containers.image_digests().get(name) != manifest_digest(archive):
+def load_into_testbed(name: str, archive: Path) -> None:
+    """Loads the image unless the node has this very one."""
+    if containers.image_digests().get(buildah.full_name(name)) != manifest_digest(archive):
         with Step(f"loading {name}"):
             containers.import_image(archive)
 

@@ -80,16 +80,21 @@ def saved_rules(family: str) -> str:
     return subprocess.run([f"{family}-save"], capture_output=True, text=True, check=False).stdout
 
 
-def own_rules(saved: str) -> list[tuple[str, str]]:
-    """(table, line) of every chain and rule in an `iptables-save` that Kubernetes, CNI or the testbed made."""
+def rules(saved: str) -> list[tuple[str, str]]:
+    """(table, line) of every rule and of every chain that is not built in, in an `iptables-save`; without counters."""
     found = []
     table = ""
     for line in saved.splitlines():
         if line.startswith("*"):
             table = line[1:]
-        elif line.startswith((":", "-A")) and (OWN_CHAIN.search(line) or f"--comment {COMMENT}" in line):
-            found.append((table, line))
+        elif line.startswith("-A") or (line.startswith(":") and line.split()[1] == "-"):
+            found.append((table, line.partition(" [")[0] if line.startswith(":") else line))
     return found
+
+
+def own_rules(saved: str) -> list[tuple[str, str]]:
+    """Those of `rules` that Kubernetes, CNI or the testbed made."""
+    return [(table, line) for table, line in rules(saved) if OWN_CHAIN.search(line) or f"--comment {COMMENT}" in line]
 
 
 def removal_script(saved: str) -> str:

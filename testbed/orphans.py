@@ -42,7 +42,5 @@ def end_all() -> None:
             end(Place(Path(json.loads(entry.read_text())["directory"])))
 
 
-
-
 def _entry(place: Place) -> Path:
     return REGISTER / f"{hashlib.sha256(str(place.root).encode()).hexdigest()[:16]}.json"

@@ -63,9 +63,7 @@ def write_executable(content: bytes, target: Path) -> None:
 
 def _pip(*arguments: str) -> None:
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run(
-        [_python_with_pip(), "-m", "pip", *arguments, *quiet], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([_python_with_pip(), "-m", "pip", *arguments, *quiet], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"pip {arguments[0]} failed: {done.stderr.strip()[-600:]}")
 
@@ -78,12 +76,8 @@ def _python_with_pip() -> str:
     environment = CACHE / "pip"
     python = environment / "bin" / "python"
     if not python.exists():
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", str(environment)], capture_output=True, text=True, check=False
-        )
+        made = subprocess.run([sys.executable, "-m", "venv", str(environment)], capture_output=True, text=True, check=False)
         if made.returncode:
             shutil.rmtree(environment, ignore_errors=True)
-            raise SetupError(
-                "python3 has neither pip nor venv: install one of them (Debian: apt-get install python3-venv)"
-            )
+            raise SetupError("python3 has neither pip nor venv: install one of them (Debian: apt-get install python3-venv)")
     return str(python)
