@@ -179,7 +179,8 @@ class ExecutionSpec(Part, frozen=True, kw_only=True):
     stop_grace_period_seconds: Annotated[int, Meta(ge=0, le=86400)] = 30
     """Time between SIGTERM and SIGKILL when the execution is stopped."""
     suspend: bool = False
-    """The execution does not start as long as this is true."""
+    """The execution does not start as long as this is true. One that runs is stopped as by `stop`; what was saved is kept, and
+    false again starts a new attempt."""
     stop: bool = False
     """Stops the execution: SIGTERM to the command, SIGKILL after the grace period; what was saved is kept. Cannot be
     taken back."""

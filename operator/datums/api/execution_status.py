@@ -103,6 +103,8 @@ class ExecutionStatus(Part, frozen=True):
     """`Succeeded`: Unknown while it runs, then True or False for good."""
     attempt: Count = 0
     """The current attempt, from 1; a retry is a new attempt."""
+    failed: Count = 0
+    """How many attempts have failed; `spec.backoffLimit` bounds it. One that was suspended does not count."""
     pod: Annotated[str, Meta(max_length=253)] | None = None
     """Pod of the current attempt."""
     exit_code: int | None = None

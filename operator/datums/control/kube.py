@@ -177,12 +177,13 @@ class Kube:
         except Expired:
             return await self._pages(res, ns, query)
 
-    async def create(self, res: Resource, ns: str | None, obj: Obj, *, dry_run: bool = False) -> Obj:
-        """Makes an object; with `dry_run` only asks whether it could be made.
+    async def create(self, res: Resource, ns: str | None, obj: Obj, *, dry_run: bool = False, strict: bool = False) -> Obj:
+        """Makes an object; with `dry_run` only asks whether it could be made, with `strict` refuses fields that the kind has not.
 
         It is not retried where it may have been done already: `AlreadyExists` then means a look at who owns the object.
         """
         query = {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
+        query["fieldValidation"] = "Strict" if strict else ""
         return await self._call("POST", res, ns, "", query=query, body=obj)
 
     async def apply(self, res: Resource, ns: str | None, name: str, obj: Obj, *, subresource: str = "", force: bool = True) -> Obj:

@@ -1,0 +1,260 @@
+"""From an execution's spec to the plan of an attempt: which stores, which sources. Pure over what was looked up."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+
+from datums.api.datum import Datum
+from datums.api.execution import Execution, ExecutionSpec, Input
+from datums.api.reasons import Failed
+from datums.control.executions.attempt import ref
+from datums.control.executions.command import values_of
+from datums.control.executions.errors import NotStartable
+from datums.control.executions.pods import project_id
+from datums.control.podview import epoch
+from datums.control.store_access import (
+    StoreChoiceError,
+    default_store,
+    name_of,
+    named_store,
+    readiness,
+    store_of_bucket,
+    usable,
+)
+from datums.model import links
+from datums.model.ids import is_bundle, set_of_datum
+from datums.model.links import DatumLink, Link, LinkError, S3Link, StoreLink, WebLink
+from datums.model.plan import DatumSource, InputPlan, ObjectsSource, OutputPlan, Plan, SetSource, Source, StoreAccess, WebSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What there is besides the execution."""
+
+    namespace_labels: Mapping[str, str]
+    stores: Iterable[dict[str, Any]]
+    """All DataStores."""
+    datums: Mapping[UUID, Datum | None]
+    """Every datum that a link of the execution names, as far as it has an object of its own in the execution's namespace."""
+    sets: Mapping[str, Datum | None]
+    """For a datum without one: any Datum of its set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Names, resolved."""
+
+    output: str
+    """`<namespace>/<name>` of the upload store."""
+    inputs: list[InputPlan]
+    stores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Every DataStore that the attempt uses, by `<namespace>/<name>`."""
+
+
+def links_of(spec: ExecutionSpec) -> list[tuple[Input, str, Link]]:
+    """Every link: input, text, parsed.
+
+    Raises:
+        NotStartable: InvalidSpec.
+    """
+    found = []
+    for declared in spec.inputs:
+        for text in declared.links or (declared.link or "",):
+            try:
+                found.append((declared, text, links.parse(text)))
+            except LinkError as error:
+                raise NotStartable(Failed.INVALID_SPEC, f"spec.inputs[{declared.name}]: {error}") from None
+    return found
+
+
+def resolve(execution: Execution, around: Surroundings) -> Resolution:
+    """Chooses the stores and turns the links into sources.
+
+    Raises:
+        NotStartable: something is missing, not shared or not ready.
+    """
+    namespace, spec = execution.metadata.namespace, execution.spec
+    resolver = _Resolver(namespace, around)
+    try:
+        output = resolver.output(spec)
+        sources: dict[str, list[Source]] = {declared.name: [] for declared in spec.inputs}
+        for declared, text, link in links_of(spec):
+            try:
+                sources[declared.name].append(resolver.source(text, link))
+            except StoreChoiceError as error:
+                raise NotStartable(error.reason, f"input {declared.name}, link {text}: {error}") from None
+    except StoreChoiceError as error:
+        raise NotStartable(error.reason, str(error)) from None
+    inputs = [
+        InputPlan(
+            name=declared.name,
+            input_id=str(uuid5(NAMESPACE_URL, f"https://datums.dev/inputs/{execution.metadata.uid}/{declared.name}")),
+            sources=sources[declared.name],
+            optional=declared.optional,
+            filename=declared.filename or "",
+            keep_directories=declared.keep_directories,
+        )
+        for declared in spec.inputs
+    ]
+    return Resolution(output, inputs, resolver.used)
+
+
+def resolve_output(execution: Execution, around: Surroundings) -> Resolution:
+    """The upload store alone.
+
+    Raises:
+        NotStartable: there is none, or it is not ready.
+    """
+    resolver = _Resolver(execution.metadata.namespace, around)
+    try:
+        return Resolution(resolver.output(execution.spec), [], resolver.used)
+    except StoreChoiceError as error:
+        raise NotStartable(error.reason, str(error)) from None
+
+
+class _Resolver:
+    def __init__(self, namespace: str, around: Surroundings) -> None:
+        self._namespace, self._around = namespace, around
+        self._stores = list(around.stores)
+        self._usable = usable(self._stores, namespace, around.namespace_labels)
+        self.used: dict[str, dict[str, Any]] = {}
+
+    def output(self, spec: ExecutionSpec) -> str:
+        if spec.outputs.store is None:
+            if not self._usable:
+                raise NotStartable(
+                    Failed.STORE_NOT_READY,
+                    f"there is no DataStore that namespace {self._namespace} may use: create one there, or have one shared",
+                )
+            return self._use(default_store(self._usable, self._namespace))
+        return self._use(self._named(spec.outputs.store))
+
+    def source(self, text: str, link: Link) -> Source:
+        match link:
+            case DatumLink():
+                return self._datum(text, link)
+            case S3Link(bucket=bucket, pattern=pattern, pin=pin):
+                store = self._use(store_of_bucket(self._usable, bucket, self._namespace))
+                return ObjectsSource(link=text, store=store, pattern=pattern, pin=pin)
+            case StoreLink(store=name, namespace=where, pattern=pattern, pin=pin):
+                store = self._use(self._named(f"{name}@{where}" if where else name))
+                return ObjectsSource(link=text, store=store, pattern=pattern, pin=pin)
+            case WebLink(url=url, pin=pin):
+                return WebSource(link=text, url=url, pin=pin)
+
+    def _datum(self, text: str, link: DatumLink) -> Source:
+        if link.namespace and link.namespace != self._namespace:
+            raise NotStartable(
+                Failed.NOT_SHARED,
+                f"link {text}: namespace {link.namespace} shares no datum with {self._namespace}; only datums of the execution's "
+                "own namespace can be inputs",
+            )
+        found = self._around.datums.get(link.datum)
+        if found is not None and not is_bundle(link.datum) and found.spec.location is not None and found.spec.sha256:
+            location = found.spec.location
+            return DatumSource(
+                link=text,
+                datum=str(link.datum),
+                path=found.spec.path,
+                store=self._use(self._known(location.store, text)),
+                key=location.key,
+                size=found.spec.size,
+                sha256=found.spec.sha256,
+                pin=link.pin,
+            )
+        member = found or self._around.sets.get(set_of_datum(link.datum))
+        if member is None:
+            raise NotStartable(
+                Failed.INPUT_NOT_FOUND,
+                f"link {text}: there is no Datum {link.datum} in namespace {self._namespace}; `kubectl get datums -n "
+                f"{self._namespace}` lists those that there are",
+            )
+        manifest = member.spec.source.manifest
+        return SetSource(
+            link=text,
+            store=self._use(self._known(manifest.store, text)),
+            manifest_key=manifest.key,
+            manifest_sha256=manifest.sha256,
+            datum="" if is_bundle(link.datum) else str(link.datum),
+            path=link.path,
+            pin=link.pin,
+        )
+
+    def _named(self, reference: str) -> dict[str, Any]:
+        return named_store(self._stores, reference, self._namespace, self._around.namespace_labels)
+
+    def _known(self, name: str, text: str) -> dict[str, Any]:
+        where, _, store = name.partition("/")
+        try:
+            return self._named(f"{store}@{where}")
+        except StoreChoiceError as error:
+            raise NotStartable(error.reason, f"link {text}: its bytes are in a store that cannot be used: {error}") from None
+
+    def _use(self, store: dict[str, Any]) -> str:
+        ready, why = readiness(store)
+        if not ready:
+            raise NotStartable(Failed.STORE_NOT_READY, f"{why}; the execution starts when it is")
+        self.used[name_of(store)] = store
+        return name_of(store)
+
+
+def plan_of(
+    execution: Execution, attempt: int, resolved: Resolution, access: Mapping[str, StoreAccess], command: str, agent_url: str
+) -> Plan:
+    """The plan of an attempt.
+
+    Args:
+        access: by `<namespace>/<name>`, for every store of the resolution.
+        command: expanded.
+    """
+    spec, values = execution.spec, values_of(execution.spec)
+    return Plan(
+        execution=ref(execution, attempt),
+        stores=dict(access),
+        output=OutputPlan(store=resolved.output, datum_limit=spec.outputs.datum_limit),
+        inputs=resolved.inputs,
+        parameters=values,
+        config=config_of(execution),
+        provenance={
+            "execution": msgspec.to_builtins(ref(execution, attempt)),
+            "image": spec.image,
+            "command": command,
+            "parameters": values,
+        },
+        agent_url=agent_url,
+    )
+
+
+def config_of(execution: Execution) -> dict[str, Any]:
+    """`/valohai/config/execution.json`. A Kubernetes cluster counts no executions: the counter is a number that follows from the
+    uid, below a million, so that it stays the same for every attempt. Who created the object is not known to it."""
+    meta, namespace = execution.metadata, execution.metadata.namespace
+    created = datetime.fromtimestamp(epoch(meta.creation_timestamp), UTC).isoformat()
+    return {
+        "valohai.execution-id": meta.uid,
+        "valohai.execution-counter": zlib.crc32(meta.uid.encode()) % 1_000_000,
+        "valohai.execution-title": meta.name,
+        "valohai.execution-step": meta.name,
+        "valohai.execution-image": execution.spec.image,
+        "valohai.execution-status": "created",
+        "valohai.execution-ctime": created,
+        "valohai.execution-duration": None,
+        "valohai.execution-qtime": None,
+        "valohai.execution-tags": [],
+        "valohai.project-id": project_id(namespace),
+        "valohai.project-name": f"{namespace}/{namespace}",
+        "valohai.commit-identifier": "",
+        "valohai.creator-email": "",
+        "valohai.creator-id": None,
+        "valohai.creator-name": "",
+        "valohai.environment-id": project_id(namespace),
+        "valohai.environment-name": "kubernetes",
+        "valohai.environment-slug": "kubernetes",
+    }
