@@ -24,12 +24,8 @@ LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 """Decimal number of the attempt, from 1."""
 LABEL_SET: Final = f"{GROUP}/set"
 """The 15 hex digits that all datum ids of one attempt share."""
-LABEL_COMPONENT: Final = f"{GROUP}/component"
 
 ANNOTATION_MAIN_ENDED: Final = f"{GROUP}/main-ended"
 """The operator's word to `ship` that main has ended; value: its exit code, decimal."""
 ANNOTATION_STOP: Final = f"{GROUP}/stop"
 """The operator's word to `ship` to stop main; value: grace in whole seconds."""
-
-FINALIZER: Final = f"{GROUP}/execution"
-"""Held by an Execution whose pod still saves outputs."""
