@@ -78,7 +78,8 @@ def down(purge: bool = False) -> None:
         orphans.end_all()
         # The kubelet first: it would start again what is being removed.
         stop_all([_process("kubelet")])
-        stop_all(_process(name) for name in COMPONENTS if name not in ("kubelet", "containerd"))
+        others = (_process(name) for name in COMPONENTS if name not in ("kubelet", "containerd"))
+        stop_all(others, patience=1.0)  # the API server would wait for its watchers, and etcd's data is thrown away
         containerd = cluster_commands(BIN, CLUSTER)["containerd"]
         if containers.shim_pids() and _process("containerd").pid() is None and containerd.files[0].exists():
             _start_containerd(containerd)  # it was killed: what it had started is removed through it

@@ -7,14 +7,13 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from testbed.components import CONTAINERD_SOCKET, NETWORK
+from testbed import leftovers
+from testbed.components import CONTAINERD_SOCKET
 from testbed.errors import SetupError
 from testbed.layout import HOME, RUN
 from testbed.processes import end_pids
 
 CGROUPS = Path("/sys/fs/cgroup")
-LOG_LINKS = Path("/var/log/containers")
-CNI_RESULTS = Path("/var/lib/cni/results")
 
 
 def ctr(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,8 +64,7 @@ def sweep() -> None:
     for cgroup in cgroups():
         with contextlib.suppress(FileNotFoundError):
             _remove_cgroup(cgroup)
-    for leftover in (*log_links(), *cni_results()):
-        leftover.unlink(missing_ok=True)
+    leftovers.remove()
     if mounts():
         raise SetupError(f"mounts are left: {', '.join(mounts()[:3])}: end the processes that use them, then make cluster-down")
     shutil.rmtree(RUN, ignore_errors=True)
@@ -105,15 +103,6 @@ def mounts() -> list[str]:
 def cgroups() -> list[Path]:
     """`kubepods` of every cgroup hierarchy (one with cgroup v2, a dozen with v1)."""
     return sorted({*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")})
-
-
-def log_links() -> list[Path]:
-    """The kubelet's links in a directory of the whole machine to logs of the testbed's pods."""
-    return [link for link in LOG_LINKS.glob("*") if link.is_symlink() and str(link.readlink()).startswith(f"{HOME}/")]
-
-
-def cni_results() -> list[Path]:
-    return sorted(CNI_RESULTS.glob(f"{NETWORK}-*"))
 
 
 def _remove_cgroup(cgroup: Path) -> None:

@@ -45,7 +45,7 @@ def state() -> Iterator[str]:
     yield from (f"cgroup {path}" for path in _cgroups())
     yield from (f"process {line}" for line in _processes())
     for directory in DIRECTORIES:
-        yield from (f"file {path}" for path in Path(directory).rglob("*") if not path.is_dir() or path.is_symlink())
+        yield from (f"file {path}" for path in (Path(directory), *Path(directory).rglob("*")) if path.exists() or path.is_symlink())
     yield from (f"setting {name} = {value}" for name, value in _settings())
 
 
