@@ -13,6 +13,7 @@ from typing import Any, Final
 from datums.control.agent import Agent
 from datums.control.cache import Cache
 from datums.control.datastores import DataStoreReconciler
+from datums.control.executions import ExecutionReconciler
 from datums.control.http import Listener, health
 from datums.control.intake import Intake
 from datums.control.kube import DATASTORES, EXECUTIONS, Kube, KubeError, NotFound, Obj
@@ -41,8 +42,6 @@ class StartError(Exception):
 
 def reconcilers(services: Services) -> dict[str, Reconcile]:
     """The reconciler of each kind."""
-    from datums.control.executions import ExecutionReconciler  # noqa: PLC0415
-
     return {
         EXECUTIONS.kind: ExecutionReconciler(services).reconcile,
         DATASTORES.kind: DataStoreReconciler(services).reconcile,

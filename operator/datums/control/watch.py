@@ -109,6 +109,8 @@ class Watch:
             registry=registry,
             settings=self._settings,
             standalone=True,
+            # Else kopf asks for the name of the user, which an arbitrary uid does not have.
+            identity="datums",  # type: ignore[arg-type]
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
             stop_flag=self._stop,
