@@ -55,6 +55,7 @@ def up() -> Path:
         check_disk(HOME, DISK_BYTES, "the cluster")
         traces.remember()
     _configure()
+    network.up(SETTINGS)
     if not is_up(commands):
         with Step("starting the cluster") as step:
             _start(commands, step)
@@ -67,7 +68,7 @@ def is_up(commands: Mapping[str, Command]) -> bool:
         return False
     api = _api()
     healthy = api.is_ready() and api.node_is_ready(NODE) and all(answers(url) for url in HEALTH.values())
-    return healthy and network.is_up() and _has_pause_image()
+    return healthy and _has_pause_image()
 
 
 def down(purge: bool = False) -> None:
@@ -81,7 +82,8 @@ def down(purge: bool = False) -> None:
         others = (_process(name) for name in COMPONENTS if name not in ("kubelet", "containerd"))
         stop_all(others, patience=1.0)  # the API server would wait for its watchers, and etcd's data is thrown away
         containerd = cluster_commands(BIN, CLUSTER)["containerd"]
-        if containers.shim_pids() and _process("containerd").pid() is None and containerd.files[0].exists():
+        if BOOT.exists() and _process("containerd").pid() is None and containerd.files[0].exists():
+            RUN.mkdir(mode=0o711, exist_ok=True)
             _start_containerd(containerd)  # it was killed: what it had started is removed through it
         if _process("containerd").pid() is not None:
             containers.remove_all()
@@ -121,7 +123,6 @@ def status() -> list[str]:
 
 
 def _start(commands: Mapping[str, Command], step: Step) -> None:
-    network.up(SETTINGS)
     _ensure(commands["etcd"])
     _start_containerd(commands["containerd"])
     _ensure(commands["kube-apiserver"])

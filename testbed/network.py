@@ -41,6 +41,9 @@ def up(remembered: Path) -> None:
     prefix = POD_CIDR.partition("/")[2]
     _call("ip", "address", "replace", f"{NODE_ADDRESS}/{prefix}", "dev", BRIDGE)
     _call("ip", "link", "set", BRIDGE, "up")
+    for veth in _detached():
+        _call("ip", "link", "set", veth, "master", BRIDGE)
+        _call("bridge", "link", "set", "dev", veth, "hairpin", "on")
     for table, chain, rule in RULES:
         marked = [chain, *rule, "-m", "comment", "--comment", COMMENT]
         known = subprocess.run(["iptables", "-w", "-t", table, "-C", *marked], capture_output=True, check=False)
@@ -64,13 +67,14 @@ def down(remembered: Path) -> None:
         remembered.unlink()
 
 
-def is_up() -> bool:
-    return Path(f"/sys/class/net/{BRIDGE}").exists() and _read_setting("net.ipv4.ip_forward") == "1"
-
-
 def ports() -> list[str]:
     """Interfaces of the bridge: the host's ends of the pods' veth pairs."""
     return sorted(port.name for port in Path(f"/sys/class/net/{BRIDGE}/brif").glob("*"))
+
+
+def _detached() -> list[str]:
+    """Interfaces of pods that have outlived the bridge (CNI's names): somebody removed it."""
+    return [link.name for link in Path("/sys/class/net").glob("veth????????") if not (link / "master").exists()]
 
 
 def saved_rules(family: str) -> str:
