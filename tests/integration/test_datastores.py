@@ -74,9 +74,12 @@ async def test_a_store_that_works_is_ready_and_says_what_it_can(
     assert status["observedGeneration"] == made["metadata"]["generation"] == 1
     assert status["capabilities"] == {"conditionalPut": True, "rangedGet": True, "versioning": False, "multipart": True}
     assert not s3_server.boto().list_objects_v2(Bucket=bucket).get("Contents")
-    await stores[0].services.recorder.flush(5)
-    events = await kube.list(EVENTS, namespace, field_selector="involvedObject.name=ml")
-    assert [(e["type"], e["reason"]) for e in events] == [("Normal", "Probed")]
+
+    async def told() -> bool:
+        events = await kube.list(EVENTS, namespace, field_selector="involvedObject.name=ml")
+        return ("Normal", "Probed") in [(e["type"], e["reason"]) for e in events]
+
+    await eventually(told, 5)
 
 
 async def test_nothing_is_written_while_nothing_changes(
