@@ -54,6 +54,7 @@ def build(execution: Execution, attempt: int, command: str, *, restricted: bool,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": settings.termination_grace_seconds,
         **own,
+        "serviceAccountName": own.get("serviceAccountName") or own.get("serviceAccount") or "default",
         "restartPolicy": "Never",
         "securityContext": who.pod,
         "initContainers": [
