@@ -36,6 +36,8 @@ class Authority:
         if not self.certificate.exists():
             _openssl(
                 "req", "-x509", *EC_KEY, "-days", DAYS, "-subj", "/CN=datums-testbed-ca",
+                # Python 3.13 takes no CA certificate that does not say what it is for.
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                 "-keyout", self.key, "-out", self.certificate,
             )  # fmt: skip
         public = self.directory / "sa.pub"
@@ -53,7 +55,8 @@ class Authority:
         subject = (f"/O={organization}" if organization else "") + f"/CN={common_name}"
         _openssl("req", *EC_KEY, "-subj", subject, "-keyout", key, "-out", request)
         alternative = f"subjectAltName={','.join(names)}\n" if names else ""
-        extensions.write_text(f"extendedKeyUsage=clientAuth,serverAuth\n{alternative}")
+        identifiers = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        extensions.write_text(f"extendedKeyUsage=clientAuth,serverAuth\n{identifiers}{alternative}")
         made = certificate.with_suffix(".new")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
