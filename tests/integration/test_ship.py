@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ import pytest
 
 from datums.model import ids, layout, podpaths
 from datums.model.commit import Report, SetIndex
+from datums.model.podcommands import gate_command, main_command
 from tests.integration import ship_kit
 from tests.integration.s3_fixture import S3Server
 from tests.integration.ship_kit import ShipPod, wait_for
@@ -208,6 +210,24 @@ def test_a_read_only_file_is_taken_away_and_its_name_is_free_again(pod: ShipPod)
     assert pod.committed().outputs.files == 4
     assert pod.contents() == {("ckpt/model.bin", n): data for n, data in enumerate([b"epoch 0", b"epoch 1", b"epoch 2", b"last"])}
     assert len({entry.datum for entry in pod.entries()}) == 4
+
+
+def test_a_read_only_file_of_another_user_is_kept_until_nobody_can_write_to_it(pods: Pods) -> None:
+    """There the kernel does not tell whether it is still open: what is written after it was taken away must not be lost."""
+    if os.geteuid() != 0:
+        pytest.skip("needs two users")
+    pod = pods(user=NOBODY)
+    pod.start()
+    pod.main_starts()
+    with (pod.outputs / "model.bin").open("wb") as stream:
+        stream.write(b"first half,")
+        stream.flush()
+        (pod.outputs / "model.bin").chmod(0o444)
+        wait_for(lambda: '"done"' in pod.journal(), what="the early upload")
+        stream.write(b"second half")
+    pod.main_ends()
+    assert pod.committed().outputs.refused == 0
+    assert pod.contents() == {("model.bin", 0): b"first half,second half"}
 
 
 def test_odd_files(pod: ShipPod) -> None:
@@ -572,3 +592,55 @@ def _answers(request: urllib.request.Request) -> bool:
             return bool(response.status == 200)
     except OSError:
         return False
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused_by_name(pods: Pods) -> None:
+    """Nobody can write after main has ended, but on a shared volume: that must not become a datum of mixed bytes."""
+    pod = pods()
+    write(pod, "good", b"1")
+    restless = write(pod, "restless", BIG)
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        with restless.open("r+b") as stream:
+            while not stop.is_set():
+                stream.seek(0)
+                stream.write(os.urandom(1000))
+                stream.flush()
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    outcome = run_to_commit(pod).outputs
+    stop.set()
+    writer.join()
+    assert (outcome.files, outcome.refused) == (1, 1)
+    assert "changed while it was read, 3 times" in problems(pod)["restless"]
+    assert pod.contents() == {("good", 0): b"1"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a mount and a PID namespace")
+@pytest.mark.parametrize("ending", ["by itself", "by stop"])
+def test_main_and_gate_with_ship(pods: Pods, ending: str) -> None:
+    """The three containers' own commands: main as PID 1 with the run directory mounted read-only, gate, and `ship`."""
+    pod = pods()
+    run = pod.at(podpaths.RUN)
+    shutil.copy("/bin/busybox", run / "busybox")
+    shutil.copy("/usr/bin/tini-static", run / "tini-static")
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    until = "exit 3" if ending == "by itself" else "trap 'echo saved >late; exit 7' TERM; while :; do sleep 0.1; done"
+    command = main_command(f"echo early >early; ! touch {run}/forged 2>/dev/null && {until}", str(run))
+    pod.start()
+    gate = subprocess.Popen(gate_command(str(run), str(pod.root / "gate.log")))
+    main = subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", mounted, str(run), *command], cwd=pod.outputs
+    )
+    if ending == "by stop":
+        wait_for((pod.outputs / "early").exists)
+        pod.at(podpaths.PODINFO_STOP).write_text("20")
+    assert main.wait(10) == (3 if ending == "by itself" else 7)
+    pod.committed()
+    assert gate.wait(5) == 0
+    assert (pod.root / "gate.log").read_bytes() == b'{"committed":true}'
+    expected = {("early", 0): b"early\n"} | ({("late", 0): b"saved\n"} if ending == "by stop" else {})
+    assert pod.contents() == expected

@@ -198,6 +198,8 @@ class Shipment:
         self._report()
 
     def _report(self) -> None:
+        if self._phase == "Running" and not self._main.started:
+            return
         files, size = self._totals
         if self._phase != "Committed":
             files, size = len(self._journal.done), self._uploader.sent_bytes
