@@ -20,4 +20,5 @@ def install(*arguments: str, release: str = "datums", namespace: str = SYSTEM) -
     step(
         "helm", "upgrade", "--install", release, "charts/datums", "--namespace", namespace, "--create-namespace", "--hide-notes",
         "--set", f"image.repository={image}", "--set", f"image.tag={tag}", *arguments, "--wait", "--timeout", "180s",
+        hint=f"What keeps it: kubectl -n {namespace} get pods,events; kubectl -n {namespace} logs deployment/{release}",
     )  # fmt: skip

@@ -36,10 +36,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, **own, "PATH": f"{path}{os.pathsep}{TOOLS}" if is_current_cluster() else f"{TOOLS}{os.pathsep}{path}"}
 
 
-def step(*command: str) -> None:
-    """Runs a command in the repository's root, its output shown."""
-    if subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode:
-        raise DemoError(f"`{' '.join(command)}` failed; its own words are above. Mend what they name and run `make demo` again.")
+def step(*command: str, hint: str = "Mend what they name and run the same again.") -> None:
+    """Runs a command in the repository's root, its output shown.
+
+    Args:
+        hint: what to do when it fails.
+    """
+    try:
+        code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    except FileNotFoundError:
+        raise DemoError(f"{command[0]} is not installed") from None
+    if code:
+        raise DemoError(f"`{' '.join(command)}` failed; its own words are above. {hint}")
 
 
 def output(*command: str, stdin: str | None = None) -> str:
