@@ -1,16 +1,16 @@
 {{/* What the operator may do in a namespace that it works in; each verb with what needs it. */}}
 {{- define "datums.rules" -}}
-# Watched; a merge patch holds or lets go the finalizer; deleted when ttlSecondsAfterFinished is over.
+# Watched; deleted when ttlSecondsAfterFinished is over.
 - apiGroups: [datums.dev]
   resources: [executions]
-  verbs: [get, list, watch, patch, delete]
+  verbs: [get, list, watch, delete]
 - apiGroups: [datums.dev]
   resources: [datastores]
   verbs: [get, list, watch]
 # Looked up by links, made for what was committed; never changed, never removed.
 - apiGroups: [datums.dev]
   resources: [datums]
-  verbs: [get, list, create, patch]
+  verbs: [get, list, create]
 - apiGroups: [datums.dev]
   resources: [executions/status, datastores/status, datums/status]
   verbs: [patch]
