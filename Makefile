@@ -49,6 +49,7 @@ lint: venv ## ruff, mypy --strict and the layers of the house
 generate: venv ## regenerate CRDs, chart schema and reference pages from their sources
 	@$(BIN)/python -m datums.api.crds
 	@$(BIN)/python -m datums.api.reference
+	@$(BIN)/python -m datums.control.settings
 	@charts/generate
 
 .PHONY: verify
