@@ -156,8 +156,9 @@ def report(server: Server, *executions: str) -> None:
         say(f"{execution} saved:")
         for datum in datums_of(execution):
             spec = datum["spec"]
-            say(f"  {spec['path']:<20} {spec['size']:>8} bytes  datum://{datum['metadata']['name']}")
-            say(f"  {'':<20} s3://{BUCKET}/{spec['location']['key']}")
+            say(f"  {spec['path']}, {spec['size']:,} bytes")
+            say(f"    datum://{datum['metadata']['name']}")
+            say(f"    s3://{BUCKET}/{spec['location']['key']}")
     model = datum_of(executions[-1], "model.json")
     location = next(d for d in datums_of(executions[-1]) if d["metadata"]["name"] == model)["spec"]["location"]
     say(f"\nmodel.json, as the bucket has it:\n  {server.read(location['key']).decode()}")
