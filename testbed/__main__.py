@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if takes_current_cluster() and options.command in ("up", "down", "status", "check-clean"):
         print(f"CLUSTER=current: the cluster that KUBECONFIG names is taken as it is; `{options.command}` has nothing to do")
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what this run has started, as Ctrl-C does
     try:
         with locked(HOME / "lock") if options.command in ONE_AT_A_TIME else contextlib.nullcontext():
             return run(options)

@@ -21,6 +21,7 @@ BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUITE, INCLUDED = "trixie", "ca-certificates,python3"
 NOT_IN_THE_BASE = ("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./var/log/*.log", "./dev/*", "./proc/*")
 STORAGE = HOME / "buildah"
+LAYERS_KEPT = 200
 OF_THE_MACHINE = ("/etc/ssl/certs", "/etc/pip.conf")
 """Given to RUN lines, never to the image: a machine may reach its package indexes through an authority of its own."""
 
@@ -58,9 +59,10 @@ def project(image: str) -> Path:
                      "--file", str(dockerfile), str(REPOSITORY), step=step)  # fmt: skip
             new = archive.with_suffix(".new")
             new.unlink(missing_ok=True)
-            _buildah("push", "--quiet", full_name(image), f"oci-archive:{new}:{full_name(image)}")
+            _buildah("push", "--quiet", "--disable-compression", full_name(image), f"oci-archive:{new}:{full_name(image)}")
             make_room_for(archive)
             new.rename(archive)
+            _forget_layers()
     return archive
 
 
@@ -120,13 +122,21 @@ def _load_base(archive: Path) -> None:
         stamp.write_text(digest)
 
 
-def _buildah(*arguments: str, step: Step | None = None) -> None:
+def _forget_layers() -> None:
+    """Keeps the cache of layers bounded: past some twenty builds all of it goes, and the next build takes half a minute."""
+    if len(_buildah("images", "--all", "--quiet")) > LAYERS_KEPT:
+        _buildah("rmi", "--all", "--force")
+        (STORAGE / "base").unlink()
+
+
+def _buildah(*arguments: str, step: Step | None = None) -> list[str]:
     storage = ["--root", str(STORAGE / "storage"), "--runroot", str(STORAGE / "run"), "--storage-driver", "overlay",
                "--storage-opt", "skip_mount_home=true"]  # fmt: skip
-    _run(["buildah", *storage, *arguments], step)
+    return _run(["buildah", *storage, *arguments], step)
 
 
-def _run(command: list[str], step: Step | None = None) -> None:
+def _run(command: list[str], step: Step | None = None) -> list[str]:
+    """The lines that the command prints."""
     environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "LC_ALL": "C.UTF-8"}
     child = subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -140,3 +150,4 @@ def _run(command: list[str], step: Step | None = None) -> None:
     if child.returncode:
         end = "\n    ".join(printed[-15:])
         raise SetupError(f"{Path(command[0]).name} failed:\n    {end}")
+    return printed

@@ -190,7 +190,8 @@ def kubelet_config(place: Place) -> str:
         # As a busy cluster sets them: 50 pods at once should not wait for the kubelet's own brakes.
         "kubeAPIQPS": 500,
         "kubeAPIBurst": 1000,
-        "eventRecordQPS": 0,
+        "eventRecordQPS": 500,  # 0 would not be "no limit": the client falls back to 5
+        "eventBurst": 1000,
         "registryPullQPS": 0,
         "serializeImagePulls": False,
     }, indent=1)  # fmt: skip

@@ -9,8 +9,16 @@ from testbed.layout import HOME, RUN
 LOG_LINKS = Path("/var/log/containers")
 CNI_RESULTS = Path("/var/lib/cni/results")
 KUBELET_SOCKET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
-EMPTIED = (LOG_LINKS, CNI_RESULTS, CNI_RESULTS.parent, KUBELET_SOCKET.parent, KUBELET_SOCKET.parent.parent, Path("/run/containerd/s"),
-           Path("/run/containerd"))  # fmt: skip
+SHIM_SOCKETS = Path("/run/containerd/s")
+EMPTIED = (
+    LOG_LINKS,
+    CNI_RESULTS,
+    CNI_RESULTS.parent,
+    KUBELET_SOCKET.parent,
+    KUBELET_SOCKET.parent.parent,
+    SHIM_SOCKETS,
+    SHIM_SOCKETS.parent,
+)
 """Directories that are removed when nothing else is in them."""
 
 
