@@ -17,7 +17,7 @@ cluster-purge: ## cluster-down, and .testbed with its binaries and images
 cluster-status: ## what of the cluster runs
 	@$(TESTBED) status
 
-cluster-check-clean: ## says what of the cluster is still on the machine; fails when anything is
+cluster-check-clean: ## compares the machine with how it was before the cluster
 	@$(TESTBED) check-clean
 
 binaries: ## the programs alone (hyperkube, kubectl, helm): what integration tests need, without root
