@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         case "up":
             print(f"export KUBECONFIG={cluster.up()}")
         case "down":
-            cluster.down(purge=options.purge)
+            cluster.purge() if options.purge else cluster.down()
         case "status":
             print("\n".join(cluster.status()))
         case "check-clean":

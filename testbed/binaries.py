@@ -55,7 +55,7 @@ def build(source: Path, target: Path, title: str, linker_flags: str = "-s -w") -
         compiled = 0
         for line in _run(command, source, environment):
             if line is None:
-                step.say("linking" if compiled >= total else f"compiling {compiled} of {total} packages")
+                step.say("linking" if compiled >= total - 1 else f"compiling {compiled} of {total} packages")
                 continue
             if line.startswith("go: downloading "):
                 step.say(line.removeprefix("go: "))

@@ -71,7 +71,7 @@ def is_up(commands: Mapping[str, Command]) -> bool:
     return healthy and _has_pause_image()
 
 
-def down(purge: bool = False) -> None:
+def down() -> None:
     """Ends everything, whatever state it is in, and removes what it made on the machine."""
     check_can_run_node()
     _check_owner()
@@ -94,8 +94,15 @@ def down(purge: bool = False) -> None:
             shutil.rmtree(CLUSTER.data / directory, ignore_errors=True)
         for file in (BOOT, CLUSTER.kubeconfig):
             file.unlink(missing_ok=True)
-    if purge:
-        shutil.rmtree(HOME, ignore_errors=True)
+
+
+def purge() -> None:
+    """`down`, and removes `.testbed`; beside the cluster of another checkout it removes the files alone."""
+    if _other_owner() is None:
+        down()
+    else:
+        orphans.end_all()
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 def check_clean() -> None:
@@ -199,11 +206,16 @@ def _has_pause_image() -> bool:
 
 def _check_owner() -> None:
     """Two checkouts cannot have a node each on one machine: they would share bridge, ports and cgroups."""
-    if not OWNER.exists() or OWNER.read_text() == str(HOME):
-        return
-    other = Place(Path(OWNER.read_text()))
-    if any(_process(name, other).pid() is not None for name in COMPONENTS):
+    if other := _other_owner():
         raise SetupError(f"the cluster of another checkout is up on this machine: `make -C {other.root.parent} cluster-down` first")
+
+
+def _other_owner() -> Place | None:
+    """The checkout whose cluster is up on this machine, when it is not this one."""
+    if not OWNER.exists() or OWNER.read_text() == str(HOME):
+        return None
+    other = Place(Path(OWNER.read_text()))
+    return other if any(_process(name, other).pid() is not None for name in COMPONENTS) else None
 
 
 def _process(name: str, place: Place = CLUSTER) -> Process:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from testbed.layout import HOME, Place
@@ -32,7 +33,10 @@ def end_abandoned() -> None:
         with contextlib.suppress(FileNotFoundError, ValueError):  # another run does the same at this moment
             known = json.loads(entry.read_text())
             if known["owner"] is not None and start_ticks(known["owner"]) != known["started"]:
-                end(Place(Path(known["directory"])))
+                place = Place(Path(known["directory"]))
+                end(place)
+                if place.root.parent.parent == HOME:  # a temporary one, which its owner would have removed
+                    shutil.rmtree(place.root, ignore_errors=True)
 
 
 def end_all() -> None:
