@@ -104,7 +104,7 @@ def _project(s3: S3, name: str, labels: dict[str, str] | None = None, store: boo
     namespace = f"e2e-{name}-{uuid.uuid4().hex[:5]}"
     client.CoreV1Api().create_namespace({"metadata": {"name": namespace, "labels": {"datums-e2e": "true", **(labels or {})}}})
     NAMESPACES.append(namespace)
-    project = ConnectedProject(namespace, s3, prefix=f"datums/{namespace}")
+    project = ConnectedProject(namespace, s3, prefix="datums")
     project.apply(project.secret("s3"))
     if store:
         project.connect("store")

@@ -148,10 +148,10 @@ class Execution:
         answer = self.project.custom.list_namespaced_custom_object(
             GROUP, VERSION, self.project.namespace, "datums", label_selector=f"datums.dev/execution={self.name}"
         )
-        return sorted(answer["items"], key=lambda d: (d["spec"]["path"], d["metadata"]["name"]))
+        return sorted(answer["items"], key=lambda d: (d["spec"].get("path", ""), d["metadata"]["name"]))
 
     def datum(self, path: str) -> Object:
-        (one,) = [d for d in self.datums() if d["spec"]["path"] == path]
+        (one,) = [d for d in self.datums() if d["spec"].get("path") == path]
         return one
 
     def link(self, path: str) -> str:

@@ -30,7 +30,7 @@ def test_a_read_only_root_filesystem(restricted_project: Project) -> None:
 
 
 def test_an_image_without_a_shell(project: Project) -> None:
-    run = project.run("/write hello.txt", image=NO_SHELL_IMAGE).succeeds()
+    run = project.run("/noshell hello.txt", image=NO_SHELL_IMAGE).succeeds()
     assert "hello.txt" in run.saved()
 
 

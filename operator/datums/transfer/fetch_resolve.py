@@ -42,10 +42,8 @@ class Resolver:
     def _source(self, plan: InputPlan, source: Source) -> LinkFiles:
         try:
             found = Patience(self._progress).call(lambda: self._try(plan, source))
-        except NotFound as error:
-            if not plan.optional:
-                raise from_store(error, plan.name, source.link) from None
-            return LinkFiles(link=source.link, pin=source.pin)
+        except NotFound:
+            found = LinkFiles(link=source.link, pin=source.pin)
         except StoreError as error:
             raise from_store(error, plan.name, source.link) from None
         if not found.files and not found.directories and not plan.optional:
