@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import yaml
 
 from demo import tools
-from demo.bucket import BUCKET, Server
-from demo.operator import SYSTEM, install
+from demo.bucket import BUCKET, REGION, Server
+from demo.operator import DEFAULT_IMAGE, SYSTEM, install
 from demo.table import Table, condition
 from demo.tools import ROOT, DemoError, kubectl, objects, say, step
 
@@ -30,7 +31,8 @@ This demo starts a real Kubernetes on this machine and runs Datums on it. It ask
 """
 CURRENT_CLUSTER = """\
 This demo uses the cluster that your KUBECONFIG names (context {context}). It asks nothing. What it changes there:
-  namespaces datums-system (the operator), datums-s3 (an S3 server without a disk), datums-demo (what is run)
+  namespaces datums-system (the operator), datums-demo (what is run), and unless DEMO_S3_ENDPOINT names an S3 server of
+             yours datums-s3 (one without a disk)
   cluster    the kinds DataStore, Execution and Datum, and the operator's roles
 To take it back: the commands at the end of this demo.
 """
@@ -81,7 +83,7 @@ def connect() -> Server:
     server = Server.deployed()
     server.make_bucket()
     store = example("store.yaml")
-    store["spec"]["s3"] |= {"bucket": BUCKET, "region": "us-east-1", "endpoint": server.endpoint, "forcePathStyle": True}
+    store["spec"]["s3"] |= {"bucket": BUCKET, "region": REGION, "endpoint": server.endpoint, "forcePathStyle": True}
     name = store["spec"]["credentials"]["secretRef"]["name"]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": server.keys}
@@ -94,10 +96,11 @@ def connect() -> Server:
 
 
 def example(name: str) -> dict[str, Any]:
-    """An example, with the image that this cluster has."""
+    """An example, with an image that this cluster has: nothing was loaded into one that pulls from a registry ($IMAGE)."""
     loaded: dict[str, Any] = yaml.safe_load((ROOT / EXAMPLES / name).read_text())
     if loaded["kind"] == "Execution":
-        loaded["spec"]["image"] = TESTBED_PYTHON
+        pulls = tools.is_current_cluster() and os.environ.get("IMAGE", DEFAULT_IMAGE) != DEFAULT_IMAGE
+        loaded["spec"]["image"] = os.environ.get("DEMO_IMAGE") or (loaded["spec"]["image"] if pulls else TESTBED_PYTHON)
     return loaded
 
 

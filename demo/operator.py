@@ -6,6 +6,8 @@ import os
 
 from demo.tools import step
 
+DEFAULT_IMAGE = "datums:dev"
+"""The project's image, as `make images` builds it."""
 SYSTEM = "datums-system"
 """The operator's namespace."""
 
@@ -16,7 +18,7 @@ def install(*arguments: str, release: str = "datums", namespace: str = SYSTEM) -
     Args:
         arguments: further ones for helm.
     """
-    image, _, tag = os.environ.get("IMAGE", "datums:dev").rpartition(":")
+    image, _, tag = os.environ.get("IMAGE", DEFAULT_IMAGE).rpartition(":")
     step(
         "helm", "upgrade", "--install", release, "charts/datums", "--namespace", namespace, "--create-namespace", "--hide-notes",
         "--set", f"image.repository={image}", "--set", f"image.tag={tag}", *arguments, "--wait", "--timeout", "180s",
