@@ -76,7 +76,7 @@ def down() -> None:
     check_can_run_node()
     _check_owner()
     with Step("taking the cluster down"):
-        orphans.end_all()
+        orphans.end_abandoned()
         # The kubelet first: it would start again what is being removed.
         stop_all([_process("kubelet")])
         others = (_process(name) for name in COMPONENTS if name not in ("kubelet", "containerd"))
