@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from datums.control.executions import ExecutionReconciler
-from datums.control.kube import DATASTORES, DATUMS, PODS, SECRETS, Conflict, Kube, NotFound
+from datums.control.kube import DATASTORES, DATUMS, NAMESPACES, PODS, SECRETS, Conflict, Forbidden, Kube, NotFound, Obj
 from datums.control.queue import Key
+from datums.control.resources import Resource
 from datums.model import ids
 from datums.model.commit import FetchResult
 from tests.integration.executions_kit import Crash, CrashingKube, Project, ended, running, waiting
+from tests.integration.kube_fixture import eventually
 
 FILES = {"a.txt": b"a", "dir/b.txt": b"bb"}
 
@@ -383,6 +385,60 @@ async def test_what_cannot_be_shared_waits_and_what_cannot_be_ends(project: Proj
     assert missing in message
     style = await project.run("style", parameters=[{"name": "p", "value": 1, "style": "--{nmae}"}])
     assert (await style.condition())[:2] == ("False", "InvalidSpec")
+
+
+class NoNamespaces(Kube):
+    """The real seam of an operator that may not read namespaces."""
+
+    def __init__(self, kube: Kube) -> None:
+        self.__dict__.update(kube.__dict__)
+
+    async def get(self, res: Resource, ns: str | None, name: str, *, metadata_only: bool = False) -> Obj:
+        if res is NAMESPACES:
+            raise Forbidden(403, "Forbidden", "not yours")
+        return await super().get(res, ns, name, metadata_only=metadata_only)
+
+
+@pytest.mark.parametrize("may_read", [True, False], ids=["label", "server's word"])
+async def test_a_namespace_that_enforces_restricted(project: Project, may_read: bool) -> None:
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await project.kube.patch(NAMESPACES, None, project.namespace, label)
+    run = await project.run()
+    await project.step("train", None if may_read else NoNamespaces(project.kube))
+    pod = await run.pod()
+    assert pod.body["spec"]["securityContext"]["runAsUser"] == 1000
+    root = await project.run("root", template={"spec": {"securityContext": {"runAsUser": 0}}})
+    status, reason, message = await root.condition()
+    assert (status, reason) == ("False", "InvalidPodTemplate")
+    assert "PodSecurity" in message
+
+
+async def test_a_quota_holds_it_up_and_not_for_good(project: Project) -> None:
+    quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")
+    await project.kube.create(quotas, project.namespace, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    none = {"hard": {"pods": "0"}, "used": {"pods": "0"}}
+    await project.kube.patch(quotas, project.namespace, "none", {"status": none}, subresource="status")
+    probe = {"metadata": {"name": "probe"}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+
+    async def in_force() -> bool:
+        try:
+            await project.kube.create(PODS, project.namespace, probe, dry_run=True)
+        except Forbidden:
+            return True
+        return False
+
+    await eventually(in_force)
+    run = await project.run()
+    status, reason, message = await run.condition()
+    assert (status, reason) == ("Unknown", "Resolving")
+    assert "quota" in message
+    await project.kube.delete(quotas, project.namespace, "none")
+
+    async def goes_on() -> bool:
+        await run.step()
+        return bool(await run.pods())
+
+    await eventually(goes_on, every=0.3)
 
 
 @pytest.mark.parametrize(

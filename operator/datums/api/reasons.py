@@ -37,7 +37,9 @@ class Done(StrEnum):
 
 
 class Failed(StrEnum):
-    """Reasons of an Execution's `Succeeded` when it is False. What was saved by then is kept."""
+    """Reasons of an Execution's `Succeeded` when it is False. What was saved by then is kept. An execution that has not
+    started yet waits with `StoreNotReady`, `AmbiguousStore` or `NotShared` while it is Unknown, and goes on by itself
+    when the cause is mended; a fault of the spec ends it, for the spec cannot change."""
 
     INVALID_SPEC = "InvalidSpec"
     """The spec asks for what cannot be; the message names the field. Create a new Execution with it corrected."""

@@ -36,6 +36,8 @@ ANNOTATION_STORE: Final = f"{GROUP}/store"
 """On the pod: `<namespace>/<name>` of the DataStore that its outputs go to."""
 _AT_ONCE: Final = 8
 _BAD_POD: Final = (400, 422)
+_VIOLATES: Final = "violates PodSecurity"
+_RESTRICTED: Final = f'{_VIOLATES} "restricted'
 
 
 class Blocked(Exception):
@@ -55,7 +57,7 @@ class Children:
             NotStartable: the spec or what it refers to is not fit.
             Blocked: the API server does not let us.
         """
-        kube, namespace = self._services.kube, execution.metadata.namespace
+        namespace = execution.metadata.namespace
         template.check(execution.spec)
         command = command_of(execution.spec)
         resolved = resolve(execution, await self._lookup.surroundings(execution))
@@ -65,21 +67,18 @@ class Children:
         plan = plan_of(execution, attempt, resolved, access, command, self._services.agent_url)
         data = {"plan.json": _text(plans.encode(plan)), **_credentials(opened)}
         await self._secret(execution, attempt, data)
+        annotations = {ANNOTATION_CREDENTIALS: _versions(opened), ANNOTATION_STORE: resolved.output}
         restricted = await self._lookup.restricted(namespace)
-        pod = build(execution, attempt, command, restricted=restricted, settings=self._services.settings)
-        pod["metadata"]["annotations"] |= {ANNOTATION_CREDENTIALS: _versions(opened), ANNOTATION_STORE: resolved.output}
         try:
-            return await kube.create(PODS, namespace, pod, strict=True)
-        except AlreadyExists:
-            return await self._own(PODS, execution, pod["metadata"]["name"])
+            return await self._pod(execution, attempt, command, annotations, restricted=restricted)
         except Forbidden as error:
-            if "violates PodSecurity" in error.message:
-                raise NotStartable(Failed.INVALID_POD_TEMPLATE, f"the namespace's Pod Security level: {error.message}") from None
-            raise Blocked(error.message) from None
-        except KubeError as error:
-            if error.status not in _BAD_POD:
-                raise
-            raise NotStartable(Failed.INVALID_POD_TEMPLATE, f"the API server refuses the pod: {error.message}") from None
+            # The level can be the cluster's default, or the operator may not read namespaces: the server's word is the same.
+            if _RESTRICTED not in error.message or restricted:
+                raise _forbidden(error) from None
+        try:
+            return await self._pod(execution, attempt, command, annotations, restricted=True)
+        except Forbidden as error:
+            raise _forbidden(error) from None
 
     async def output_store(self, execution: Execution, pod: PodView | None) -> Obj:
         """The DataStore that the current attempt was told to save to: its pod says so, else its Secret. Where both are gone, the
@@ -169,6 +168,20 @@ class Children:
 
         await asyncio.gather(*(make(datum) for datum in made))
 
+    async def _pod(
+        self, execution: Execution, attempt: int, command: str, annotations: Mapping[str, str], *, restricted: bool
+    ) -> Obj:
+        pod = build(execution, attempt, command, restricted=restricted, settings=self._services.settings)
+        pod["metadata"]["annotations"] |= annotations
+        try:
+            return await self._services.kube.create(PODS, execution.metadata.namespace, pod, strict=True)
+        except AlreadyExists:
+            return await self._own(PODS, execution, pod["metadata"]["name"])
+        except KubeError as error:
+            if error.status not in _BAD_POD:
+                raise
+            raise NotStartable(Failed.INVALID_POD_TEMPLATE, f"the API server refuses the pod: {error.message}") from None
+
     async def _datum(self, datum: Datum, now: str) -> None:
         kube, meta = self._services.kube, datum.metadata
         try:
@@ -219,6 +232,13 @@ class Children:
         if not any(o.get("controller") and o["uid"] == execution.metadata.uid for o in owners):
             raise Blocked(f"{resource.kind} {namespace}/{name} exists and does not belong to this execution: delete or rename it")
         return there
+
+
+def _forbidden(error: Forbidden) -> NotStartable | Blocked:
+    """A Pod Security level is broken by the spec; a quota or a missing right can change."""
+    if _VIOLATES in error.message:
+        return NotStartable(Failed.INVALID_POD_TEMPLATE, f"the API server refuses the pod: {error.message}")
+    return Blocked(error.message)
 
 
 def _credential_files(opened: Mapping[str, OpenAccess]) -> dict[str, str]:
