@@ -20,11 +20,12 @@ execution: InvalidSpec and InvalidPodTemplate are faults of the spec, which cann
 class NotStartable(Exception):
     """The execution cannot start now (`waits`), or never."""
 
-    def __init__(self, reason: Failed, message: str) -> None:
+    def __init__(self, reason: Failed, message: str, *, final: bool = False) -> None:
+        """
+        Args:
+            final: nothing can mend it, whatever `MENDS` says of the reason.
+        """
         super().__init__(message)
         self.reason = reason
-
-    @property
-    def waits(self) -> bool:
+        self.waits = reason in MENDS and not final
         """Whether it can start later with nobody changing the spec."""
-        return self.reason in MENDS

@@ -25,12 +25,15 @@ from datums.control.store_access import (
     name_of,
     named_store,
     readiness,
+    spec_of,
     store_of_bucket,
     usable,
 )
 from datums.model import links
+from datums.model.globs import fixed_prefix
 from datums.model.ids import is_bundle, set_of_datum
-from datums.model.links import DatumLink, Link, LinkError, S3Link, StoreLink, WebLink
+from datums.model.layout import projects_prefix
+from datums.model.links import DatumLink, Link, LinkError, Pin, S3Link, StoreLink, WebLink
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, OutputPlan, Plan, SetSource, Source, StoreAccess, WebSource
 
 
@@ -141,13 +144,29 @@ class _Resolver:
             case DatumLink():
                 return self._datum(text, link)
             case S3Link(bucket=bucket, pattern=pattern, pin=pin):
-                store = self._use(store_of_bucket(self._usable, bucket, self._namespace))
-                return ObjectsSource(link=text, store=store, pattern=pattern, pin=pin)
+                return self._objects(text, store_of_bucket(self._usable, bucket, self._namespace), pattern, pin)
             case StoreLink(store=name, namespace=where, pattern=pattern, pin=pin):
-                store = self._use(self._named(f"{name}@{where}" if where else name))
-                return ObjectsSource(link=text, store=store, pattern=pattern, pin=pin)
+                return self._objects(text, self._named(f"{name}@{where}" if where else name), pattern, pin)
             case WebLink(url=url, pin=pin):
                 return WebSource(link=text, url=url, pin=pin)
+
+    def _objects(self, text: str, store: dict[str, Any], pattern: str, pin: Pin) -> Source:
+        """`fetch` checks every key that it finds; but only here are the prefixes of all other stores of the bucket known."""
+        fixed, here = fixed_prefix(pattern), spec_of(store).s3
+        for other in self._stores:
+            there = spec_of(other).s3
+            if here is None or there is None or (there.bucket, there.endpoint) != (here.bucket, here.endpoint):
+                continue
+            projects = projects_prefix(there.prefix)
+            owner = fixed.removeprefix(projects).partition("/")[0]
+            if fixed.startswith(projects) and owner != self._namespace and "/" in fixed.removeprefix(projects):
+                raise NotStartable(
+                    Failed.NOT_SHARED,
+                    f"link {text} leads into what Datums saved for namespace {owner}, which no raw link may read: use datum:// "
+                    "links to datums that are shared",
+                    final=True,
+                )
+        return ObjectsSource(link=text, store=self._use(store), pattern=pattern, pin=pin)
 
     def _datum(self, text: str, link: DatumLink) -> Source:
         if link.namespace and link.namespace != self._namespace:

@@ -20,6 +20,8 @@ RETRYABLE: Final = frozenset(
 )
 """What another attempt may mend. The others would only happen again, or are what the user asked for."""
 
+_NAMED: Final = 5
+"""So many of the files that could not be saved stand in the message."""
 _NODE_GONE: Final = ("DeletionByTaintManager", "DeletionByPodGC")
 _TAKEN: Final[Mapping[str, str]] = {
     "PreemptionByScheduler": "preempted by a pod of higher priority",
@@ -120,9 +122,11 @@ def _exited_with_zero(short: str, found: Findings, kept: str, log: str) -> Outco
         )
     outputs = found.commit.outputs
     if outputs.refused:
-        first = outputs.problems[0] if outputs.problems else None
-        named = f": {first.path}: {first.message}" if first else ""
-        more = f"; and {outputs.refused - 1:,} more in status.outputs.problems" if outputs.refused > 1 else ""
+        first, rest = outputs.problems[:1], outputs.problems[1:_NAMED]
+        named = "".join([f": {p.path}: {p.message}" for p in first] + [f"; {p.path}" for p in rest])
+        unnamed = outputs.refused - len(first) - len(rest)
+        more = f"; and {unnamed:,} more" if unnamed > 0 else ""
+        more += "; see status.outputs.problems" if outputs.refused > 1 else ""
         return Outcome(
             reason=Failed.OUTPUTS_PARTIAL,
             message=f"{units.outputs(outputs.refused)} could not be saved{named}{more}; {kept}",

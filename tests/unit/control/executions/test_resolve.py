@@ -106,6 +106,21 @@ def test_links_that_lead_nowhere(link: str, reason: str, waits: bool, words: str
     assert words in found[2]
 
 
+@pytest.mark.parametrize("pattern", ["datums/projects/other/x", "lab/projects/other/**", "datums/projects/churn2/a"])
+@pytest.mark.parametrize("scheme", ["s3://ml-bucket/", "store://ml/"])
+def test_raw_links_into_another_project_end_it(scheme: str, pattern: str) -> None:
+    lab = store("lab", namespace="other", s3={"bucket": "ml-bucket", "prefix": "lab"})
+    found = refused(store(default=True, readable=[""]), lab, inputs=[{"name": "x", "link": scheme + pattern}])
+    assert found[:2] == ("NotShared", False)
+    assert "namespace " + pattern.split("/")[2] in found[2]
+
+
+@pytest.mark.parametrize("pattern", ["datums/projects/churn/x", "**", "data", "other/projects/other/x"])
+def test_raw_links_that_are_left_to_fetch(pattern: str) -> None:
+    found = source(f"s3://ml-bucket/{pattern}", store(default=True))
+    assert isinstance(found, ObjectsSource) and found.pattern == pattern
+
+
 def test_a_datum_in_a_store_that_is_not_shared_any_more() -> None:
     theirs = store("ml", namespace="other")
     looked_up = {"datums": {FILE: datum(FILE, "other/ml")}}

@@ -46,7 +46,7 @@ TABLE: list[tuple[str, PodView | None, Findings, Stop | None, str, tuple[str, ..
         verified(2, (Problem("a", "broken"), Problem("b", "x"))),
         None,
         "OutputsPartial",
-        ("a: broken", "1 more"),
+        ("a: broken; b;",),
     ),
     ("failed and partial", pod(main=ended(1)), verified(2, (Problem("a", "broken"),)), None, "NonZeroExit", ()),
     ("lost", pod(phase="Succeeded", main=ended()), NoCommit(), None, "OutputsLost", ("code 0",)),
