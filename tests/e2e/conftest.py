@@ -18,6 +18,7 @@ from demo import tools
 from demo.bucket import Server
 from demo.operator import SYSTEM, install
 from tests.e2e.kit import GROUP, VERSION, Object, Project, eventually
+from tests.e2e.processes import unreachable
 
 BUCKET = "datums-e2e"
 
@@ -28,7 +29,8 @@ class S3:
     def __init__(self, server: Server, url: str) -> None:
         self.endpoint = server.endpoint
         self.namespace = server.namespace
-        self.service = server.service
+        service = client.CoreV1Api().read_namespaced_service(server.service, server.namespace)
+        self.selector = ",".join(f"{name}={value}" for name, value in service.spec.selector.items())
         self.keys = server.keys
         self._url = url
 
@@ -44,6 +46,14 @@ class ConnectedProject(Project):
         super().__init__(namespace, s3.open(BUCKET), prefix)
         self.s3 = s3
         self.bucket_name = BUCKET
+
+    @classmethod
+    def made(cls, s3: S3, name: str, labels: dict[str, str] | None = None) -> ConnectedProject:
+        """A new namespace."""
+        namespace = f"e2e-{name}-{uuid.uuid4().hex[:5]}"
+        client.CoreV1Api().create_namespace({"metadata": {"name": namespace, "labels": {"datums-e2e": "true", **(labels or {})}}})
+        NAMESPACES.append(namespace)
+        return cls(namespace, s3, prefix="datums")
 
     def secret(self, name: str, secret_key: str = "") -> Object:
         """A Secret with the administrator's keys, or with a wrong one; applies the wrong one, returns the right one."""
@@ -101,10 +111,7 @@ def clean_up(cluster: None) -> Iterator[None]:
 
 
 def _project(s3: S3, name: str, labels: dict[str, str] | None = None, store: bool = True) -> ConnectedProject:
-    namespace = f"e2e-{name}-{uuid.uuid4().hex[:5]}"
-    client.CoreV1Api().create_namespace({"metadata": {"name": namespace, "labels": {"datums-e2e": "true", **(labels or {})}}})
-    NAMESPACES.append(namespace)
-    project = ConnectedProject(namespace, s3, prefix="datums")
+    project = ConnectedProject.made(s3, name, labels)
     project.apply(project.secret("s3"))
     if store:
         project.connect("store")
@@ -143,18 +150,11 @@ def secrets(s3: S3) -> list[str]:
 
 @pytest.fixture
 def s3_outage(s3: S3) -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """`with s3_outage():` nothing answers at the S3 server's address."""
-    core = client.CoreV1Api()
+    """`with s3_outage():` nothing answers at the S3 server's address, and open connections to it are cut."""
 
-    @contextlib.contextmanager
-    def outage() -> Iterator[None]:
-        selector = core.read_namespaced_service(s3.service, s3.namespace).spec.selector
-        nothing = dict.fromkeys(selector) | {"nothing": "selected"}
-        core.patch_namespaced_service(s3.service, s3.namespace, {"spec": {"selector": nothing}})
-        try:
-            yield
-        finally:
-            core.patch_namespaced_service(s3.service, s3.namespace, {"spec": {"selector": {"nothing": None, **selector}}})
+    def outage() -> contextlib.AbstractContextManager[None]:
+        (pod,) = client.CoreV1Api().list_namespaced_pod(s3.namespace, label_selector=s3.selector).items
+        return unreachable(pod.status.pod_ip, int(s3.endpoint.rpartition(":")[2]))
 
     return outage
 

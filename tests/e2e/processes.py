@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 
+from demo.operator import SYSTEM
 from tests.e2e.kit import eventually
 
 
@@ -40,11 +45,31 @@ def kill_process_of(pod: dict[str, Any], needle: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def kill_operator() -> None:
-    """SIGKILLs every replica of the operator."""
+def kill_operator(namespace: str = SYSTEM) -> None:
+    """SIGKILLs every replica of the operator. The pods are then replaced: the kubelet would make each restart wait longer."""
     _need_node()
-    pids = eventually(
-        "an operator process runs", lambda: [pid for pid, cg in _processes("datums operator") if "kubepods" in cg], 60
-    )
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    core = client.CoreV1Api()
+    selector = "app.kubernetes.io/name=datums"
+
+    def running() -> list[tuple[int, str]]:
+        uids = {pod.metadata.uid: pod.metadata.name for pod in core.list_namespaced_pod(namespace, label_selector=selector).items}
+        found = [(pid, uid) for pid, cgroups in _processes("datums operator") for uid in uids if uid in cgroups]
+        return [(pid, uids[uid]) for pid, uid in found]
+
+    for pid, pod in eventually("an operator process runs", running, 60):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(client.ApiException):
+            core.delete_namespaced_pod(pod, namespace, grace_period_seconds=0)
+
+
+@contextlib.contextmanager
+def unreachable(address: str, port: int) -> Iterator[None]:
+    """Within, the node resets every connection of pods to this address, also those that are open."""
+    _need_node()
+    rule = ["FORWARD", "-d", address, "-p", "tcp", "--dport", str(port), "-j", "REJECT", "--reject-with", "tcp-reset"]
+    subprocess.run(["iptables", "-I", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables", "-D", *rule], check=True)

@@ -11,7 +11,7 @@ from tests.e2e.processes import kill_operator, kill_process_of
 
 
 def test_ship_killed_after_main_ended_is_restarted_and_commits(project: Project, s3_outage) -> None:
-    run = project.run("head -c 5000000 /dev/zero > /valohai/outputs/zeros; echo done").running()
+    run = project.run("sleep 3; head -c 5000000 /dev/zero > /valohai/outputs/zeros; echo done").running()
     with s3_outage():
         run.said("done")
         eventually("main has ended", lambda: "terminated" in run.container("main")["state"])

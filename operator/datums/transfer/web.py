@@ -65,7 +65,7 @@ def read(url: str, answer: Answer) -> Iterator[bytes]:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """At most ten, to http or https only, and never from https to http."""
 
-    def redirect_request(  # noqa: PLR0917  the standard library's
+    def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         to = urlsplit(newurl).scheme
