@@ -16,8 +16,8 @@ def test_ship_killed_after_main_ended_is_restarted_and_commits(project: Project,
         run.said("done")
         eventually("main has ended", lambda: "terminated" in run.container("main")["state"])
         kill_process_of(run.pod, "datums.transfer.ship")
+        eventually("ship is restarted", lambda: run.container("ship")["restartCount"] == 1)
     run.succeeds(seconds=120)
-    assert run.container("ship")["restartCount"] >= 1
     assert {path: len(data) for path, data in run.saved().items()} == {"zeros": 5_000_000}
 
 
@@ -38,7 +38,7 @@ def test_the_s3_server_is_down_for_two_minutes_when_ship_wants_to_commit(project
         run.until("Uploading", "Committing")
         time.sleep(120)
         assert run.condition["status"] == "Unknown"
-        assert "unreachable" in run.condition["message"], run.condition["message"]
+        assert "still trying" in run.condition["message"], run.condition["message"]
     run.succeeds(seconds=60)
     assert run.saved() == {"kept.txt": b"kept\n"}
 

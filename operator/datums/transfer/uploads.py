@@ -199,7 +199,11 @@ class Uploader:
             if Identity.of(os.fstat(fd)) != expected:
                 return ""
             stream = _Hashing(fd, self._count)
-            store.put_file(key, stream, expected.size)
+            try:
+                store.put_file(key, stream, expected.size)
+            except BaseException:
+                self._count(-stream.position)  # it will be sent again
+                raise
             return stream.hexdigest()
 
         try:
@@ -241,13 +245,13 @@ class _Hashing:
         self._fd = fd
         self._on_read = on_read
         self._sha256 = hashlib.sha256()
-        self._position = 0
+        self.position = 0
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end of the file."""
-        data = os.pread(self._fd, size, self._position)
+        data = os.pread(self._fd, size, self.position)
         self._sha256.update(data)
-        self._position += len(data)
+        self.position += len(data)
         self._on_read(len(data))
         return data
 

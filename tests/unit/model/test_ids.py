@@ -1,6 +1,6 @@
 """Datum ids are derived: the same file of the same attempt has the same id, and the id leads to its set."""
 
-from uuid import RFC_4122, UUID, uuid4
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,14 @@ def test_a_bundle_is_told_from_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["latest-model", "", str(uuid4()), "cdcd5a3d0ed48b778c32a8a4a3b6f3a2", "{cdcd5a3d-0ed4-8b77-8000-000000000000}"]
+    "text",
+    [
+        "latest-model",
+        "",
+        "5d2f1a53-7c2e-4b1d-9a43-0c1f2e3d4b5a",
+        "cdcd5a3d0ed48b778c32a8a4a3b6f3a2",
+        "{cdcd5a3d-0ed4-8b77-8000-000000000000}",
+    ],
 )
 def test_what_is_no_datum_id(text: str) -> None:
     assert ids.parse_datum_id(text) is None
