@@ -81,7 +81,7 @@ class ConnectedProject(Project):
 def cluster() -> None:
     """Points kubectl, helm and the Python client at the cluster."""
     os.environ.update({name: tools.environment()[name] for name in ("KUBECONFIG", "PATH") if name in tools.environment()})
-    config.load_kube_config()
+    config.load_kube_config(os.environ.get("KUBECONFIG"))
 
 
 @pytest.fixture(scope="session")

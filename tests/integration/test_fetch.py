@@ -485,3 +485,22 @@ def test_a_store_that_comes_back_is_waited_for_and_reported(pod: Pod, s3_server:
     assert 2 < result.seconds < 20
     assert reports[0].phase == "Downloading"
     assert "connection refused" in reports[0].trouble
+
+
+def test_a_forged_datum_or_manifest_opens_nothing_of_another_project(pod: Pod) -> None:
+    """Objects of the API can be written by people, and any command can save a file that looks like a manifest."""
+    stolen = "datums/projects/other/executions/e-1/1/files/a"
+    pod.store.put(stolen, b"theirs")
+    forged = DatumSource(link="datum://x", datum="x", path="a", store=STORE, key=stolen, size=6, sha256=sha(b"theirs"))
+    pod.plan(InputPlan(name="x", input_id=str(UUID(int=7)), sources=[forged]))
+    assert pod.fetch().reason == "NotShared"
+
+    out = io.BytesIO()
+    entry = Entry(path="a", size=6, sha256=sha(b"theirs"), datum="x", location=Location(store=STORE, key=stolen))
+    summary = manifest.write(out, Header(kind="outputs", project="churn", created="2026-01-01T00:00:00Z"), [entry])
+    key = layout.attempt_prefix("datums", "churn", "train", UID, 1) + "files/looks-like-a-manifest"
+    pod.store.put(key, out.getvalue())
+    source = SetSource(link="datum://x", store=STORE, manifest_key=key, manifest_sha256=summary.sha256)
+    pod.plan(InputPlan(name="x", input_id=str(UUID(int=7)), sources=[source]))
+    assert pod.fetch().reason == "NotShared"
+    assert pod.files("x") == {}

@@ -188,6 +188,14 @@ def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAc
     )
 
 
+def neighbours(store: Obj, stores: Iterable[Obj]) -> list[str]:
+    """The prefixes of other DataStores in the same bucket, for `StoreAccess.neighbours`."""
+    here = spec_of(store).s3
+    others = (spec_of(other).s3 for other in stores)
+    same = {s3.prefix for s3 in others if s3 and here and (s3.bucket, s3.endpoint) == (here.bucket, here.endpoint)}
+    return sorted(same - {here.prefix if here else ""})
+
+
 def credentials_of(store: Obj, secret: Obj) -> dict[str, str]:
     """The credentials in a DataStore's Secret, by the names of its keys.
 

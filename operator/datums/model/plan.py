@@ -33,6 +33,8 @@ class StoreAccess(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """What the probe found: False where the service ignores `If-None-Match`."""
     readable: list[str] = []
     """Key prefixes that raw links may read besides the project's own; `""` is all of the bucket."""
+    neighbours: list[str] = []
+    """Prefixes of other DataStores in the same bucket: what lies below them for other projects is as closed as below its own."""
     credentials: str = ""
     """File name beside the plan."""
 

@@ -26,12 +26,14 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
     """
     if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _UPWARDS.search(key):
         return
-    if key.startswith(layout.projects_prefix(access.prefix)):
-        raise FetchError(
-            Failed.NOT_SHARED,
-            f"{where}: this reaches below s3://{access.bucket}/{layout.projects_prefix(access.prefix)}, into what Datums saved for "
-            "another project: narrow the link, or use datum:// links to datums that are shared with this namespace",
-        )
+    for prefix in (access.prefix, *access.neighbours):
+        projects = layout.projects_prefix(prefix)
+        if key.startswith(projects) and (_UPWARDS.search(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
+            raise FetchError(
+                Failed.NOT_SHARED,
+                f"{where}: this reaches below s3://{access.bucket}/{projects}, into what Datums saved for another project: narrow "
+                "the link, or use datum:// links to datums that are shared with this namespace",
+            )
     if not _UPWARDS.search(key) and any(key.startswith(prefix) for prefix in access.readable):
         return
     allowed = ", ".join(repr(prefix) for prefix in access.readable) or "nothing"
@@ -39,6 +41,22 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
         Failed.ACCESS_DENIED,
         f"{where}: s3://{access.bucket}/{key} is not below what spec.readable of DataStore {access.name} opens ({allowed}): narrow "
         "the link, or ask the store's owner to add the prefix",
+    )
+
+
+def check_own(access: StoreAccess, namespace: str, key: str, where: str) -> None:
+    """Lets pass what Datums wrote for the project. A Datum is an object that people may write, and a manifest a file that any
+    command may save: neither opens what the project could not read without it.
+
+    Raises:
+        FetchError: NotShared.
+    """
+    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _UPWARDS.search(key):
+        return
+    raise FetchError(
+        Failed.NOT_SHARED,
+        f"{where}: its bytes are said to lie at s3://{access.bucket}/{key}, which is not what Datums saved for namespace "
+        f"{namespace}: use the datum that an execution of this namespace made",
     )
 
 

@@ -12,7 +12,7 @@ from datums.model.placement import is_safe, place, place_output
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, Plan, SetSource, Source, StoreAccess, WebSource
 from datums.stores.errors import NotFound, StoreError
 from datums.stores.protocol import ObjectInfo, Store
-from datums.transfer.fetch_access import check_readable, may_match_readable
+from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError, from_store
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
@@ -54,6 +54,7 @@ class Resolver:
         found = LinkFiles(link=source.link, pin=source.pin)
         match source:
             case DatumSource():
+                self._own(plan, source, source.store, source.key)
                 found.files = [_datum(plan, source)]
             case SetSource():
                 self._set(plan, source, found)
@@ -64,7 +65,11 @@ class Resolver:
                 found.reproducible = bool(source.pin.sha256 or source.pin.tree_sha256)
         return found
 
+    def _own(self, plan: InputPlan, source: Source, store: str, key: str) -> None:
+        check_own(self._plan.stores[store], self._plan.execution.namespace, key, _where(plan, source))
+
     def _set(self, plan: InputPlan, source: SetSource, found: LinkFiles) -> None:
+        self._own(plan, source, source.store, source.manifest_key)
         store = self._open(source.store)
         manifest = f"{_where(plan, source)}: {store.uri(source.manifest_key)}"
         files: dict[str, Wanted] = {}
@@ -93,6 +98,7 @@ class Resolver:
                     Failed.STORE_NOT_READY,
                     f"{_where(plan, source)}: {wanted.path!r} lies in DataStore {wanted.store}, which this execution may not use",
                 )
+            self._own(plan, source, wanted.store, wanted.key)
         found.files = list(files.values())
 
     def _objects(self, plan: InputPlan, source: ObjectsSource) -> Iterator[Wanted]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datums.model.links import Pin, tree_digest
 from datums.model.plan import InputPlan, StoreAccess
 from datums.transfer.config_files import to_yaml
-from datums.transfer.fetch_access import check_readable, may_match_readable
+from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_record import entries, pin
 from datums.transfer.fetch_wanted import InputFiles, LinkFiles, Wanted, gather
@@ -170,3 +170,22 @@ def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     with pytest.raises(ValueError, match=r"^\d+$"):
         workers.wait()
     assert stopped.is_set()
+
+
+def test_what_datums_wrote_by_a_neighbour_in_the_same_bucket_is_as_closed() -> None:
+    access = StoreAccess(name="ns/s", bucket="b", prefix="mine", readable=[""], neighbours=["theirs"])
+    check_readable(access, "churn", "theirs/projects/churn/x", "")
+    with pytest.raises(FetchError) as caught:
+        check_readable(access, "churn", "theirs/projects/other/x", "input 'x'")
+    assert caught.value.reason == "NotShared"
+
+
+@pytest.mark.parametrize(
+    "key", ["datums/projects/other/x", "raw/x", "datums/projects/churn/../other/x", "datums/projects/churn-2/x"]
+)
+def test_a_datum_opens_nothing_that_is_not_its_own_projects(key: str) -> None:
+    access = StoreAccess(name="ns/s", bucket="b", prefix="datums", readable=[""])
+    check_own(access, "churn", "datums/projects/churn/x", "")
+    with pytest.raises(FetchError, match="not what Datums saved for namespace churn") as caught:
+        check_own(access, "churn", key, "input 'x'")
+    assert caught.value.reason == "NotShared"

@@ -27,6 +27,7 @@ from datums.control.kube import DATUMS, PODS, SECRETS, AlreadyExists, Forbidden,
 from datums.control.podview import PodView
 from datums.control.resources import Resource
 from datums.control.services import Services
+from datums.control.store_access import neighbours
 from datums.control.store_reader import OpenAccess
 from datums.model import plan as plans
 
@@ -63,7 +64,11 @@ class Children:
         resolved = resolve(execution, await self._lookup.surroundings(execution))
         opened = {name: await self._lookup.open(resolved.stores[name]) for name in sorted(resolved.stores)}
         files = _credential_files(opened)
-        access = {name: replace(each.access, credentials=files[name]) for name, each in opened.items()}
+        stores = list(self._services.cache.datastores.values())
+        access = {
+            name: replace(each.access, credentials=files[name], neighbours=neighbours(resolved.stores[name], stores))
+            for name, each in opened.items()
+        }
         plan = plan_of(execution, attempt, resolved, access, command, self._services.agent_url)
         data = {"plan.json": _text(plans.encode(plan)), **_credentials(opened)}
         await self._secret(execution, attempt, data)
