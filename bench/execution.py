@@ -10,13 +10,10 @@ import json
 import statistics
 import time
 import uuid
-from typing import Any
 
-from bench import site
+from bench import phases, site
 from bench.runs import Runner
 from bench.table import Row, show, write
-
-PHASES = ("queued", "pulled", "downloaded", "ran", "uploaded", "committed")
 
 
 def main() -> None:
@@ -36,10 +33,12 @@ def main() -> None:
     runner.pods([f"warm-{mark}"])
     runner.executions([f"warm-{mark}"], **both)
     pods, plain, files = [], [], []
-    for i in range(options.each):
-        pods += runner.pods([f"pod-{mark}-{i}"])
-        plain += runner.executions([f"plain-{mark}-{i}"])
-        files += runner.executions([f"files-{mark}-{i}"], **both)
+    with phases.Milestones(place.namespace) as milestones:
+        for i in range(options.each):
+            pods += runner.pods([f"pod-{mark}-{i}"])
+            plain += runner.executions([f"plain-{mark}-{i}"])
+            files += runner.executions([f"files-{mark}-{i}"], **both)
+    runs = [followed(runner, milestones, f"files-{mark}-{i}", seconds) for i, seconds in enumerate(files)]
 
     print(f"{options.burst} at once …", flush=True)
     pods_burst = max(runner.pods([f"burst-{mark}-{i}" for i in range(options.burst)]))
@@ -63,7 +62,7 @@ def main() -> None:
         Row("Execution object with 3,000 outputs", "B", sizes[1], None, 6144),
     ]
     show("An Execution beside a bare Pod (median of the one after the other; the last of those at once)", rows)
-    show_phases(runner, [f"files-{mark}-{i}" for i in range(options.each)], files)
+    phases.show(runs)
     print(f"\nwritten: {write('execution', rows)}")
 
 
@@ -78,18 +77,10 @@ def object_size(runner: Runner, name: str, count: int) -> int:
     return len(json.dumps(runner.get(name)))
 
 
-def show_phases(runner: Runner, names: list[str], totals: list[float]) -> None:
-    """Prints where the time goes."""
-    timings: list[dict[str, Any]] = [runner.get(name)["status"].get("timings", {}) for name in names]
-    print("\nWhere the time goes (1 KiB in, 1 KiB out; median seconds)")
-    known = 0.0
-    for phase in PHASES:
-        values = [t[phase] for t in timings if phase in t]
-        if values:
-            middle = statistics.median(values)
-            known += middle
-            print(f"  {phase:<12} {middle:6.2f}")
-    print(f"  {'the rest':<12} {statistics.median(totals) - known:6.2f}   containers starting, the kubelet noticing, verification")
+def followed(runner: Runner, milestones: phases.Milestones, name: str, seconds: float) -> dict[str, float]:
+    """When an execution passed what, from its creation to its verdict."""
+    created = runner.started[name]
+    return {"created": created, **milestones.of(name), "verdict": created + seconds}
 
 
 if __name__ == "__main__":

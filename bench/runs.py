@@ -32,6 +32,8 @@ class Runner:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
+        self.started: dict[str, float] = {}
+        """When the object of each name was created, `time.monotonic`."""
         self.core = client.CoreV1Api()
         self.custom = client.CustomObjectsApi()
 
@@ -102,7 +104,7 @@ class Runner:
         thread.start()
         watching.wait()
         for name in names:
-            started[name] = time.monotonic()
+            started[name] = self.started[name] = time.monotonic()
             create(name)
         thread.join(timeout=600)
         if errors:
