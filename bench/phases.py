@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from kubernetes import client, watch
+from urllib3.exceptions import ProtocolError
 
 MILESTONES = ("pod made", "scheduled", "fetch ran", "ship ran", "main ran", "main ended", "verdict")
 MEANING = {
     "pod made": "the operator sees the object, resolves names, makes Secret and pod",
     "scheduled": "the scheduler",
     "fetch ran": "sandbox, network, container start, download, and the kubelet noticing its end",
-    "ship ran": "container start",
+    "ship ran": "container start, and the kubelet noticing",
     "main ran": "container start of main and gate; the kubelet tells of a short main only with its end",
     "main ended": "the command",
     "verdict": "upload, commit, report, verification, Datum objects, status",
@@ -29,6 +30,7 @@ class Milestones:
         self._namespace = namespace
         self._seen: dict[str, dict[str, float]] = {}
         self._watch = watch.Watch()
+        self._closed = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -38,6 +40,7 @@ class Milestones:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._closed = True
         self._watch.stop()
 
     def of(self, execution: str) -> dict[str, float]:
@@ -54,11 +57,16 @@ class Milestones:
             resource_version=listed.metadata.resource_version,
             timeout_seconds=600,
         )
-        for event in stream:
-            now, body = time.monotonic(), event["raw_object"]
-            marks = self._seen.setdefault(body["metadata"]["labels"]["datums.dev/execution"], {})
-            for milestone in passed(body):
-                marks.setdefault(milestone, now)
+        try:
+            for event in stream:
+                now, body = time.monotonic(), event["raw_object"]
+                marks = self._seen.setdefault(body["metadata"]["labels"]["datums.dev/execution"], {})
+                for milestone in passed(body):
+                    marks.setdefault(milestone, now)
+        except ProtocolError:
+            # `stop` cuts the connection in the middle of an answer.
+            if not self._closed:
+                raise
 
 
 def passed(pod: dict[str, Any]) -> list[str]:
