@@ -75,7 +75,6 @@ class Runner:
         arguments: tuple[str, ...],
         done: Callable[[Object], bool],
     ) -> list[float]:
-        started: dict[str, float] = {}
         ended: dict[str, float] = {}
         errors: list[Exception] = []
         watching = threading.Event()
@@ -90,7 +89,7 @@ class Runner:
                 for event in stream.stream(listing, *arguments, resource_version=version, timeout_seconds=600):
                     body = event["raw_object"]
                     name = body["metadata"]["name"]
-                    if name in started and name not in ended and done(body):
+                    if name in names and name not in ended and done(body):
                         ended[name] = time.monotonic()
                         if len(ended) == len(names):
                             return
@@ -104,11 +103,11 @@ class Runner:
         thread.start()
         watching.wait()
         for name in names:
-            started[name] = self.started[name] = time.monotonic()
+            self.started[name] = time.monotonic()
             create(name)
         thread.join(timeout=600)
         if errors:
             raise errors[0]
         if missing := [name for name in names if name not in ended]:
             raise RuntimeError(f"not done within 600 s: {', '.join(missing)}")
-        return [ended[name] - started[name] for name in names]
+        return [ended[name] - self.started[name] for name in names]

@@ -131,9 +131,7 @@ class Fetch:
     def _documents(self, inputs: list[InputFiles]) -> dict[str, object]:
         return {
             "execution": self._plan.config,
-            "inputs": inputs_document(
-                inputs, lambda wanted: self._open(wanted.store).uri(wanted.key) if wanted.store else wanted.key
-            ),
+            "inputs": inputs_document(inputs, self._uri),
             "parameters": self._plan.parameters,
             "runtime": self._plan.runtime,
             "api": {

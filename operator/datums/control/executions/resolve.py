@@ -24,6 +24,7 @@ from datums.control.store_access import (
     default_store,
     name_of,
     named_store,
+    neighbours,
     readiness,
     spec_of,
     store_of_bucket,
@@ -151,13 +152,11 @@ class _Resolver:
                 return WebSource(link=text, url=url, pin=pin)
 
     def _objects(self, text: str, store: dict[str, Any], pattern: str, pin: Pin) -> Source:
-        """`fetch` checks every key that it finds; but only here are the prefixes of all other stores of the bucket known."""
+        """`fetch` checks every key that it finds; what the link itself says needs no pod."""
         fixed, here = fixed_prefix(pattern), spec_of(store).s3
-        for other in self._stores:
-            there = spec_of(other).s3
-            if here is None or there is None or (there.bucket, there.endpoint) != (here.bucket, here.endpoint):
-                continue
-            projects = projects_prefix(there.prefix)
+        own = [here.prefix] if here else []
+        for prefix in (*own, *neighbours(store, self._stores)):
+            projects = projects_prefix(prefix)
             owner = fixed.removeprefix(projects).partition("/")[0]
             if fixed.startswith(projects) and owner != self._namespace and "/" in fixed.removeprefix(projects):
                 raise NotStartable(
