@@ -3,6 +3,7 @@
 <prefix>/projects/<namespace>/executions/<name>-<uid8>/<attempt>/files/<path>       the first file of a path
                                                                  again/<n>/<path>   the second (n = 1) of the same path, …
                                                                  long/<sha256>      a path that cannot be a key: too long, or odd
+                                                                 packs/<n>.tar      many small files in one plain tar
                                                                  manifest-<sha256>.jsonl.zst
                                                                  inputs-<sha256>.jsonl.zst
                                                                  commit.json
@@ -52,6 +53,16 @@ def file_key(attempt: str, path: str, sequence: int) -> str:
     if len(key.encode()) <= MAX_KEY_BYTES and not _ODD.search(path):
         return key
     return f"{attempt}long/{hashlib.sha256(f'{sequence}/{path}'.encode()).hexdigest()}"
+
+
+def pack_key(attempt: str, number: int) -> str:
+    """The key of an attempt's pack.
+
+    Args:
+        attempt: the attempt's prefix, ending in a slash.
+        number: from 0; none is used twice.
+    """
+    return f"{attempt}packs/{number}.tar"
 
 
 def manifest_key(attempt: str, sha256: str) -> str:

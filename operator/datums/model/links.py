@@ -1,7 +1,11 @@
 """Links: what an input names.
 
     datum://<uuid>[/<path or glob>]      one file for good; below a bundle's id, one or several of its files
-    s3://<bucket>/<key or glob>
+    s3://<bucket>/<key or glob>          Amazon S3, and what speaks its protocol
+    gs://<bucket>/<key or glob>          Google Cloud Storage
+    azure://<account>/<container>/<…>    Azure Blob Storage; also https://<account>.blob.core.windows.net/<container>/<…>
+    swift://<project>/<container>/<…>    OVH Object Storage
+    oci://<bucket>@<namespace>/<…>       Oracle Object Storage
     store://<datastore>[@<namespace>]/<key or glob>
     https://… http://…                   a public file
 
@@ -14,11 +18,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
 
 from datums.model.ids import is_bundle, parse_datum_id
+from datums.model.places import ROOT_FORMS
 
 
 class LinkError(ValueError):
@@ -44,10 +50,11 @@ class DatumLink(msgspec.Struct, frozen=True, tag="datum"):
     pin: Pin = NO_PIN
 
 
-class S3Link(msgspec.Struct, frozen=True, tag="s3"):
-    """`s3://<bucket>/<key or glob>`."""
+class BucketLink(msgspec.Struct, frozen=True, tag="bucket"):
+    """Objects by their provider's own address."""
 
-    bucket: str
+    root: str
+    """As `places.root_of` gives it, such as `s3://<bucket>` or `azure://<account>/<container>`."""
     pattern: str
     pin: Pin = NO_PIN
 
@@ -65,12 +72,15 @@ class WebLink(msgspec.Struct, frozen=True, tag="web"):
     """`https://…` or `http://…`, the URL without the pinning fragment."""
 
     url: str
+    azure: BucketLink | None = None
+    """The same object as a link of Azure, where the URL is one of Azure's: it is read through a DataStore where there is one."""
     pin: Pin = NO_PIN
 
 
-Link: TypeAlias = DatumLink | S3Link | StoreLink | WebLink
+Link: TypeAlias = DatumLink | BucketLink | StoreLink | WebLink
 
-SCHEMES = ("datum://", "s3://", "store://", "https://", "http://")
+SCHEMES = ("datum://", "s3://", "gs://", "azure://", "swift://", "oci://", "store://", "https://", "http://")
+_AZURE = re.compile(r"https?://([a-z0-9]{3,24})\.blob\.[a-z0-9.]+/([^/?#]+)/([^?#]+)")
 _PIN = re.compile(r"#(tree-)?sha256=([0-9a-f]{64})$")
 
 
@@ -85,14 +95,12 @@ def parse(link: str) -> Link:
     if scheme in ("https", "http"):
         if not rest.split("/", 1)[0]:
             raise LinkError(f"{link!r} names no host: write https://<host>/<path>")
-        return WebLink(url=bare, pin=pin)
+        return WebLink(url=bare, azure=_azure(bare, pin), pin=pin)
     head, _, tail = rest.partition("/")
     if scheme == "datum":
         return _datum(link, head, tail, pin)
-    if scheme == "s3":
-        if not head or not tail:
-            raise LinkError(f"{link!r} needs a bucket and a key: write s3://<bucket>/<key or glob>")
-        return S3Link(bucket=head, pattern=tail, pin=pin)
+    if scheme in ROOT_FORMS:
+        return _bucket(link, scheme, rest, pin)
     if scheme == "store":
         name, _, namespace = head.partition("@")
         if not name or not tail:
@@ -129,6 +137,20 @@ def _datum(link: str, head: str, path: str, pin: Pin) -> DatumLink:
     if path and not is_bundle(datum):
         raise LinkError(f"{link!r} names a path below a single file: leave the path out, or use the bundle's id")
     return DatumLink(datum=datum, namespace=namespace, path=path, pin=pin)
+
+
+def _bucket(link: str, scheme: str, rest: str, pin: Pin) -> BucketLink:
+    form = ROOT_FORMS[scheme]
+    levels = form.count("/") - 1
+    *root, pattern = [*rest.split("/", levels), ""][: levels + 1]
+    if not pattern or not all(root) or ("@" in form and not all(root[0].partition("@"))):
+        raise LinkError(f"{link!r} is not complete: write {form}/<key or glob>")
+    return BucketLink(root=f"{scheme}://{'/'.join(root)}", pattern=pattern, pin=pin)
+
+
+def _azure(url: str, pin: Pin) -> BucketLink | None:
+    match = _AZURE.fullmatch(url)
+    return match and BucketLink(root=f"azure://{match[1]}/{match[2]}", pattern=unquote(match[3]), pin=pin)
 
 
 def _split_pin(link: str) -> tuple[str, Pin]:

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
 import zstandard
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 FORMAT = "datums/manifest/1"
 _LEVEL = 3
@@ -131,7 +134,7 @@ class Reader:
         ManifestError: on construction or while iterating, for bytes that are no manifest or that end too early.
     """
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
         self._digest = hashlib.sha256()
         self._lines = self._split(chunks)
         self.summary: Summary | None = None
@@ -155,7 +158,7 @@ class Reader:
             yield entry
         self.summary = Summary(sha256=self._digest.hexdigest(), files=files, bytes=size)
 
-    def _split(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _split(self, chunks: Iterable[Buffer]) -> Iterator[bytes]:
         decompressor = zstandard.ZstdDecompressor().decompressobj()
         rest = b""
         try:

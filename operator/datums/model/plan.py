@@ -12,20 +12,29 @@ import msgspec
 
 from datums.model.links import NO_PIN, Pin
 from datums.model.placement import KeepDirectories
+from datums.model.places import Kind
 
 
 class StoreAccess(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How to reach one DataStore of kind s3."""
+    """How to reach one DataStore that is an object store."""
 
+    kind: Kind = "s3"
     name: str
     """`<namespace>/<name>`."""
     bucket: str
+    """The bucket, or the container."""
+    account: str = ""
+    """The storage account of Azure, the project of OVH, the namespace of Oracle."""
     prefix: str
     region: str = ""
     endpoint: str = ""
     force_path_style: bool = False
     ca_bundle: str = ""
     """PEM."""
+    proxy: str = ""
+    """URL of an HTTP proxy for all requests; empty for none."""
+    anonymous: bool = False
+    """Requests are not signed: only public objects can be read, nothing can be written."""
     concurrency: int = 16
     part_size_mib: int = 16
     checksums: Literal["WhenSupported", "WhenRequired"] = "WhenSupported"
@@ -47,6 +56,8 @@ class DatumSource(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
     path: str
     store: str
     key: str
+    offset: int = 0
+    """Where the file begins in the object: not 0 where it lies in a pack."""
     size: int
     sha256: str
     pin: Pin = NO_PIN
@@ -101,6 +112,8 @@ class OutputPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     store: str
     datum_limit: int = 256
+    packs: Literal["Auto", "Never"] = "Auto"
+    """Whether small files are grouped into tar objects."""
 
 
 class ExecutionRef(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

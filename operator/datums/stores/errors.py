@@ -6,12 +6,14 @@ StoreError
 ├── Changed               the object is not the version that was asked for     InputChanged
 ├── UnsupportedKey        a key that the driver cannot address exactly         InvalidSpec
 ├── AccessDenied          wrong key, or not allowed                            AccessDenied
+│   ├── CredentialExpired a session's credential has had its time              AccessDenied
 │   └── ReadOnly          reading is allowed, writing is not                   ReadOnly
 ├── BucketNotFound        no such bucket                                       BucketNotFound
 ├── ClockSkew             signed at a time that the service does not accept    ClockSkew
 ├── CertificateInvalid    the service's certificate is not trusted             CertificateInvalid
 ├── EndpointUnreachable   nothing there, or not this protocol                  EndpointUnreachable   retryable
-├── Unavailable           overloaded, broken, timed out                        StoreUnavailable      retryable
+├── Unavailable           broken, timed out                                    StoreUnavailable      retryable
+│   └── Throttled         asked to slow down (429, 503)                        StoreUnavailable      retryable
 └── Corrupt               other bytes than were promised                       InputDigestMismatch
 """
 
@@ -69,6 +71,10 @@ class AccessDenied(StoreError):
     reason = StoreNotReady.ACCESS_DENIED
 
 
+class CredentialExpired(AccessDenied):
+    """The credential was good, and has had its time. The Secret may hold a newer one."""
+
+
 class ReadOnly(AccessDenied):
     """Reading works, writing does not."""
 
@@ -101,10 +107,22 @@ class EndpointUnreachable(StoreError):
 
 
 class Unavailable(StoreError):
-    """The service is overloaded or broken, or did not answer in time."""
+    """The service is broken, or did not answer in time."""
 
     reason = Failed.STORE_UNAVAILABLE
     retryable = True
+
+
+class Throttled(Unavailable):
+    """The service asks for fewer requests.
+
+    Attributes:
+        retry_after: seconds that the service asks to wait; 0 where it does not say.
+    """
+
+    def __init__(self, message: str, *, store: str = "", key: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, store=store, key=key)
+        self.retry_after = retry_after
 
 
 class Corrupt(StoreError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class ObjectInfo(NamedTuple):
@@ -17,7 +20,16 @@ class ObjectInfo(NamedTuple):
     last_modified: float
     """Seconds since the epoch."""
     version: str = ""
-    """Of this version, where the bucket keeps versions and the call tells it (`head`)."""
+    """Version id or generation, where the service has them and the call tells it (`head` always, `list` where the list does)."""
+
+
+class PendingUpload(NamedTuple):
+    """A large object that somebody began to write and neither finished nor aborted."""
+
+    key: str
+    upload: str
+    started: float
+    """Seconds since the epoch."""
 
 
 class Readable(Protocol):
@@ -29,8 +41,8 @@ class Readable(Protocol):
 class Store(Protocol):
     """One bucket. Keys are verbatim: nothing is encoded, decoded or normalised on the way.
 
-    Every method raises `datums.stores.errors.StoreError`. Drivers retry for some seconds only: callers that must not give up try
-    again while the error is `retryable`.
+    Every method raises `datums.stores.errors.StoreError`. A driver sends each request once: whether, when and how often to try
+    again is the caller's to decide, while the error is `retryable`; so it sees every refusal, and can slow down.
     """
 
     @property
@@ -58,12 +70,24 @@ class Store(Protocol):
             limit: the most bytes that are taken; a larger object is `Corrupt`.
         """
 
-    def stream(self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "") -> Iterator[bytes]:
+    def read(self, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> Buffer:
+        """Exactly `length` bytes in memory, by one request: for small files and small ranges, the fastest way.
+
+        Args:
+            length: more than 0. An object that ends earlier is `Corrupt`, an answer that does `Unavailable`.
+            etag: where not empty, any other version of the object is `Changed`.
+            version: where not empty, this version is read (`ObjectInfo.version`).
+        """
+
+    def stream(
+        self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
+    ) -> Iterator[Buffer]:
         """The bytes from `offset` on, in chunks of no certain size. An answer that ends too early is `Unavailable`.
 
         Args:
             length: how many bytes; None up to the end.
             etag: where not empty, any other version of the object is `Changed`.
+            version: where not empty, this version is read (`ObjectInfo.version`).
         """
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
@@ -85,6 +109,42 @@ class Store(Protocol):
             on_progress: called with the number of bytes just read, in the thread that reads.
             in_parts: in parts even where it is small.
         """
+
+    @property
+    def parts_in_order(self) -> bool:
+        """Whether the parts of one upload must be sent one after the other (Google's resumable sessions); else in any order, and
+        several at once."""
+
+    def part_size(self, size: int) -> int:
+        """The size of all parts but the last, in bytes, in which an object of `size` bytes is to be written."""
+
+    def begin_upload(self, key: str) -> str:
+        """Begins a large object, and returns what identifies it for the other calls, also in another process. Not for logs: for
+        some services it is as good as a credential for this one object."""
+
+    def put_part(self, key: str, upload: str, number: int, data: Buffer, *, offset: int, size: int) -> str:
+        """Writes one part, and returns its tag for `finish_upload`. Sending a part again replaces it.
+
+        Args:
+            number: from 1.
+            offset: of the part in the object, in bytes.
+            size: of the whole object, in bytes.
+        """
+
+    def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
+        """Makes the object appear, whole. Finishing what is finished already is no error where the service can tell, else
+        `NotFound`.
+
+        Args:
+            tags: of all parts, in order.
+        """
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Throws away what was sent; an upload that is not there is no error."""
+
+    def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
+        """Uploads that are neither finished nor aborted, of keys that begin with `prefix`. Empty where the service shows none and
+        removes them by itself (Azure and Google: after a week)."""
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose keys begin with `prefix` (which is no directory), in the service's order."""

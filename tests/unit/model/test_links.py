@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from datums.model import links
-from datums.model.links import DatumLink, LinkError, Pin, S3Link, StoreLink, WebLink
+from datums.model.links import BucketLink, DatumLink, LinkError, Pin, StoreLink, WebLink
 
 FILE = "cdcd5a3d-0ed4-8b77-8c32-a8a4a3b6f3a2"
 BUNDLE = "cdcd5a3d-0ed4-8b77-8000-000000000000"
@@ -18,14 +18,26 @@ SHA = "9f" * 32
         (f"datum://{FILE}", DatumLink(UUID(FILE))),
         (f"datum://{FILE}@churn", DatumLink(UUID(FILE), namespace="churn")),
         (f"datum://{BUNDLE}/a/*.csv", DatumLink(UUID(BUNDLE), path="a/*.csv")),
-        ("s3://acme/raw/img/**", S3Link("acme", "raw/img/**")),
-        ("s3://acme/a b/ü#1?.csv", S3Link("acme", "a b/ü#1?.csv")),
-        (f"s3://acme/k#sha256={SHA}", S3Link("acme", "k", Pin(sha256=SHA))),
-        (f"s3://acme/*#tree-sha256={SHA}", S3Link("acme", "*", Pin(tree_sha256=SHA))),
+        ("s3://acme/raw/img/**", BucketLink("s3://acme", "raw/img/**")),
+        ("s3://acme/a b/ü#1?.csv", BucketLink("s3://acme", "a b/ü#1?.csv")),
+        (f"s3://acme/k#sha256={SHA}", BucketLink("s3://acme", "k", Pin(sha256=SHA))),
+        (f"s3://acme/*#tree-sha256={SHA}", BucketLink("s3://acme", "*", Pin(tree_sha256=SHA))),
+        ("gs://acme/a/**", BucketLink("gs://acme", "a/**")),
+        ("azure://acct/images/a/b.png", BucketLink("azure://acct/images", "a/b.png")),
+        ("swift://project/images/a", BucketLink("swift://project/images", "a")),
+        ("oci://images@space/a@b/c", BucketLink("oci://images@space", "a@b/c")),
         ("store://ml/a/b", StoreLink("ml", "a/b")),
         ("store://ml@platform/a", StoreLink("ml", "a", namespace="platform")),
         ("https://example.com/x.tar?v=1", WebLink("https://example.com/x.tar?v=1")),
         ("http://example.com", WebLink("http://example.com")),
+        (
+            "https://acct.blob.core.windows.net/images/a%20b.png",
+            WebLink("https://acct.blob.core.windows.net/images/a%20b.png", BucketLink("azure://acct/images", "a b.png")),
+        ),
+        (
+            "https://acct.blob.core.windows.net/images/a?sig=x",
+            WebLink("https://acct.blob.core.windows.net/images/a?sig=x"),
+        ),
     ],
 )
 def test_links(text: str, link: links.Link) -> None:
@@ -35,12 +47,16 @@ def test_links(text: str, link: links.Link) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("ftp://x/y", "use one of datum:// s3:// store:// https:// http://"),
+        ("ftp://x/y", "use one of datum:// s3:// gs:// azure:// swift:// oci:// store:// https:// http://"),
         ("model.pkl", "has no scheme"),
         ("datum://latest", "names no datum id"),
         (f"datum://{FILE}/a", "below a single file"),
-        ("s3://bucket", "needs a bucket and a key"),
-        ("s3:///key", "needs a bucket and a key"),
+        ("s3://bucket", "write s3://<bucket>/<key or glob>"),
+        ("s3:///key", "write s3://<bucket>/<key or glob>"),
+        ("azure://acct/key", "write azure://<account>/<container>/<key or glob>"),
+        ("azure:///c/key", "is not complete"),
+        ("oci://bucket/key", "write oci://<bucket>@<namespace>/<key or glob>"),
+        ("oci://@space/key", "is not complete"),
         ("store://ml", "needs a DataStore and a key"),
         ("store://@ns/key", "needs a DataStore and a key"),
         ("https:///x", "names no host"),

@@ -34,7 +34,7 @@ from datums.model import links
 from datums.model.globs import fixed_prefix
 from datums.model.ids import is_bundle, set_of_datum
 from datums.model.layout import projects_prefix
-from datums.model.links import DatumLink, Link, LinkError, Pin, S3Link, StoreLink, WebLink
+from datums.model.links import BucketLink, DatumLink, Link, LinkError, Pin, StoreLink, WebLink
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, OutputPlan, Plan, SetSource, Source, StoreAccess, WebSource
 
 
@@ -144,8 +144,8 @@ class _Resolver:
         match link:
             case DatumLink():
                 return self._datum(text, link)
-            case S3Link(bucket=bucket, pattern=pattern, pin=pin):
-                return self._objects(text, store_of_bucket(self._usable, bucket, self._namespace), pattern, pin)
+            case BucketLink(root=root, pattern=pattern, pin=pin):
+                return self._objects(text, store_of_bucket(self._usable, root.removeprefix("s3://"), self._namespace), pattern, pin)
             case StoreLink(store=name, namespace=where, pattern=pattern, pin=pin):
                 return self._objects(text, self._named(f"{name}@{where}" if where else name), pattern, pin)
             case WebLink(url=url, pin=pin):
