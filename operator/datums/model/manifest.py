@@ -164,7 +164,7 @@ class Reader:
         try:
             for chunk in chunks:
                 self._digest.update(chunk)
-                *lines, rest = (rest + decompressor.decompress(chunk)).split(b"\n")
+                *lines, rest = (rest + decompressor.decompress(memoryview(chunk))).split(b"\n")
                 yield from lines
         except zstandard.ZstdError as error:
             raise ManifestError(f"not a manifest: {error}") from None
