@@ -25,8 +25,8 @@ NODE = {
 
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
 PIP = {"pip": "python3-pip"}
-TESTS = {"/bin/busybox": "busybox-static", "/usr/bin/tini-static": "tini"}
-"""What tests run that the image brings by itself."""
+TESTS = {"/bin/busybox": "busybox-static", "/usr/bin/tini-static": "tini", "node": "nodejs", "npm": "npm"}
+"""What tests run: what the image brings by itself, and what Azurite runs on."""
 LISTS = Path("/var/lib/apt/lists")
 LISTS_ARE_FRESH_SECONDS = 24 * 3600
 
