@@ -67,6 +67,7 @@ _JSON: Final = "application/json"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
+_POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _HOME_CONFIG: Final = str(Path("~/.kube/config").expanduser())
 _ATTEMPTS: Final = 5
 _LONGEST_WAIT: Final = 8.0
@@ -95,9 +96,16 @@ class Listing:
 
 
 class Kube:
-    """A connection to one API server. Make it with `Kube.connect` inside a running event loop and close it there."""
+    """A connection to one API server. Make it with `Kube.connect` inside a running event loop and close it there.
 
-    def __init__(self, configuration: Configuration, observe: Observer | None = None, timeout: float = 30.0) -> None:
+    Attributes:
+        namespace: where objects are that no namespace is said of: of the kubeconfig's context, or the pod's own.
+    """
+
+    def __init__(
+        self, configuration: Configuration, observe: Observer | None = None, timeout: float = 30.0, namespace: str = ""
+    ) -> None:
+        self.namespace = namespace or "default"
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
@@ -105,8 +113,11 @@ class Kube:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
     @classmethod
-    async def connect(cls, kubeconfig: str = "", observe: Observer | None = None) -> Kube:
+    async def connect(cls, kubeconfig: str = "", observe: Observer | None = None, *, context: str = "") -> Kube:
         """Connects by the given kubeconfig, else by $KUBECONFIG, else as a pod, else by ~/.kube/config.
+
+        Args:
+            context: of the kubeconfig; its current one when empty.
 
         Raises:
             KubeError: none of them leads to an API server.
@@ -116,14 +127,18 @@ class Kube:
         try:
             if not path and os.environ.get("KUBERNETES_SERVICE_HOST"):
                 load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                namespace = _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.exists() else ""
             else:
                 path = path or _HOME_CONFIG
-                await load_kube_config(config_file=path, client_configuration=configuration)  # type: ignore[no-untyped-call]
+                loader = await load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=path, context=context or None, client_configuration=configuration
+                )
+                namespace = loader.current_context["context"].get("namespace") or ""
         except (ConfigException, OSError) as error:
             source = path or "the pod's service account"
             told = f"cannot connect by {source}: {error}; set KUBECONFIG to a kubeconfig file"
             raise KubeError(0, "NoConfiguration", told) from None
-        return cls(configuration, observe)
+        return cls(configuration, observe, namespace=namespace)
 
     async def close(self) -> None:
         """Closes the connections."""
