@@ -160,7 +160,7 @@ def test_defaults_are_in_the_object(project: Project) -> None:
     execution = table("execution")["right"] | {"metadata": {"name": "defaults"}}
     assert project.create(execution) == []
     assert project.get("Execution", "defaults")["spec"] == execution["spec"] | {
-        "outputs": {"datumLimit": 256},
+        "outputs": {"datumLimit": 256, "packs": "Auto"},
         "backoffLimit": 0,
         "stopGracePeriodSeconds": 30,
         "suspend": False,
@@ -170,7 +170,7 @@ def test_defaults_are_in_the_object(project: Project) -> None:
     assert project.create(store) == []
     spec = project.get("DataStore", "defaults")["spec"]
     assert spec["allowedNamespaces"] == {"from": "Same"}
-    assert spec["tuning"] == {"concurrency": 16, "partSizeMiB": 16, "checksums": "WhenSupported"}
+    assert spec["tuning"] == {"concurrency": 16, "partSizeMiB": 16}
 
 
 def test_only_these_changes_are_allowed(project: Project) -> None:
@@ -203,7 +203,7 @@ def test_get_shows_the_columns(project: Project, kubectl: Kubectl) -> None:
     for body in (table(cls.resource.singular)["right"] for cls in KINDS):
         assert project.create(body) == []
     headers = {
-        "datastores": "NAME BUCKET DEFAULT READY REASON AGE",
+        "datastores": "NAME LOCATION DEFAULT READY REASON AGE",
         "executions": "NAME SUCCEEDED REASON PROGRESS OUTPUTS DURATION AGE",
         "datums": "NAME PATH SIZE FILES EXECUTION AGE",
     }

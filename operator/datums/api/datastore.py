@@ -4,59 +4,22 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta, field
 
+from datums.api.buckets import GCS, OVH, S3, Azure, Oracle
 from datums.api.markers import AGE, Column, Resource, Rule, cel, exactly_one, keyed_by
 from datums.api.meta import Condition, Count, Name, ObjectMeta, Part, Root
 from datums.api.names import API_VERSION
-from datums.api.pod import KeyReference, Labels
+from datums.api.pod import Labels
 
 READY: Final = "Ready"
 """The condition of a DataStore."""
+BLOCKS: Final = ("s3", "gcs", "azure", "ovh", "oracle")
+"""The blocks of the spec, of which one is set."""
+_SIGNED: Final = "!(has(self.credentials.anonymous) && self.credentials.anonymous)"
 
-_BUCKET_RULE = Rule(
-    "self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$')",
-    "bucket must be the bare name of a bucket: letters, digits, '.', '_' and '-'; a path belongs in prefix",
-)
-_PREFIX_RULE = Rule(
-    "!self.startsWith('/') && !self.endsWith('/') && !self.contains('//')",
-    "prefix must not begin or end with '/' nor contain '//'",
-)
-_ENDPOINT_RULE = Rule(
-    "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''"
-    " && url(self).getEscapedPath() in ['', '/']",
-    "endpoint must be the URL of an S3 service without a path, such as https://s3.example.com:9000",
-)
 _READABLE_RULE = Rule(
     "!self.startsWith('/') && !self.contains('://')",
     "readable takes key prefixes inside the bucket, such as raw/; they begin with neither '/' nor a scheme",
 )
-
-
-class CABundle(Part, frozen=True):
-    """Certificate authorities, PEM, in a ConfigMap or a Secret of the DataStore's namespace."""
-
-    config_map_key_ref: KeyReference | None = None
-    """One key of a ConfigMap."""
-    secret_key_ref: KeyReference | None = None
-    """One key of a Secret."""
-
-    rules: ClassVar = (exactly_one("configMapKeyRef", "secretKeyRef"),)
-
-
-class S3(Part, frozen=True):
-    """A bucket of Amazon S3 or of any service that speaks its protocol."""
-
-    bucket: Annotated[str, Meta(min_length=3, max_length=255, extra_json_schema=cel(_BUCKET_RULE))]
-    """Name of the bucket, which must exist."""
-    prefix: Annotated[str, Meta(min_length=1, max_length=512, extra_json_schema=cel(_PREFIX_RULE))] = "datums"
-    """Where Datums writes in the bucket; nothing outside it is ever written or removed."""
-    region: Annotated[str, Meta(min_length=1, max_length=64)] = "us-east-1"
-    """Region of the bucket; services other than Amazon's mostly take any."""
-    endpoint: Annotated[str, Meta(max_length=2048, extra_json_schema=cel(_ENDPOINT_RULE))] | None = None
-    """URL of the service, such as `https://s3.example.com:9000`; Amazon's own of the region when unset."""
-    force_path_style: bool = False
-    """Address the bucket as `endpoint/bucket` instead of `bucket.endpoint`; most services other than Amazon's need it."""
-    ca_bundle: CABundle | None = None
-    """Certificate authorities to trust for the endpoint besides the public ones."""
 
 
 class SecretReference(Part, frozen=True):
@@ -67,11 +30,22 @@ class SecretReference(Part, frozen=True):
 
 
 class Credentials(Part, frozen=True):
-    """How Datums proves to the store who it is."""
+    """How Datums proves to the store who it is. A change is used at once."""
 
-    secret_ref: SecretReference
-    """A Secret with the keys `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, and `AWS_SESSION_TOKEN` if there is one;
-    a change is used at once."""
+    secret_ref: SecretReference | None = None
+    """A Secret with keys named as the provider's own tools name them. s3, ovh, oracle: `AWS_ACCESS_KEY_ID` and
+    `AWS_SECRET_ACCESS_KEY`, and `AWS_SESSION_TOKEN` if there is one. gcs: `service-account.json`, the text of the key file.
+    azure: `AZURE_STORAGE_KEY`; or `AZURE_STORAGE_SAS_TOKEN`; or `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    `AZURE_CLIENT_SECRET`."""
+    anonymous: bool | None = None
+    """True: requests are not signed. For reading public buckets of s3, gcs and azure; nothing can be written."""
+
+    rules: ClassVar = (
+        Rule(
+            "has(self.secretRef) != (has(self.anonymous) && self.anonymous)",
+            "exactly one of these must be set: secretRef, anonymous: true",
+        ),
+    )
 
 
 class SelectorRequirement(Part, frozen=True):
@@ -122,9 +96,10 @@ class Tuning(Part, frozen=True):
     """Requests in flight at once, for each pod."""
     part_size_mib: Annotated[int, Meta(ge=5, le=5120)] = field(name="partSizeMiB", default=16)
     """Size of the parts in which large files are moved, in MiB."""
-    checksums: Literal["WhenSupported", "WhenRequired"] = "WhenSupported"
-    """`WhenSupported` sends a checksum with every upload; `WhenRequired` is for services that refuse these headers.
-    Datums' own SHA-256 of every file is kept and compared in both cases."""
+    checksums: Literal["WhenSupported", "WhenRequired"] | None = None
+    """`WhenSupported` sends a checksum with every upload, `WhenRequired` is for services that refuse these headers. When
+    unset `WhenRequired` for ovh and oracle, else `WhenSupported`. Datums' own SHA-256 of every file is kept and compared in
+    any case."""
 
 
 class DataStoreSpec(Part, frozen=True, kw_only=True):
@@ -132,13 +107,21 @@ class DataStoreSpec(Part, frozen=True, kw_only=True):
 
     s3: S3 | None = None
     """A bucket of Amazon S3 or of any service that speaks its protocol."""
+    gcs: GCS | None = None
+    """A bucket of Google Cloud Storage."""
+    azure: Azure | None = None
+    """A container of Azure Blob Storage."""
+    ovh: OVH | None = None
+    """A container of OVHcloud Object Storage."""
+    oracle: Oracle | None = None
+    """A bucket of Oracle Cloud Infrastructure Object Storage."""
     credentials: Credentials
     """How Datums proves to the store who it is."""
     readable: Annotated[
         tuple[Annotated[str, Meta(max_length=1024, extra_json_schema=cel(_READABLE_RULE))], ...], Meta(max_length=64)
     ] = ()
     """Key prefixes that executions may read by a plain link (`s3://bucket/raw/…`) besides what Datums wrote, such as
-    `raw/`; one empty string opens the whole bucket."""
+    `raw/`; one empty string opens the whole bucket. When unset nothing, or with `credentials.anonymous` the whole bucket."""
     allowed_namespaces: AllowedNamespaces = AllowedNamespaces()
     """Which namespaces may use the store."""
     default: bool = False
@@ -147,7 +130,15 @@ class DataStoreSpec(Part, frozen=True, kw_only=True):
     tuning: Tuning = Tuning()
     """How data is moved to and from the store."""
 
-    rules: ClassVar = (exactly_one("s3"),)
+    rules: ClassVar = (
+        exactly_one(*BLOCKS),
+        Rule(
+            f"{_SIGNED} || has(self.s3) || has(self.gcs) || has(self.azure)",
+            "credentials.anonymous is for public buckets of s3, gcs and azure: set credentials.secretRef",
+            ".credentials",
+        ),
+        Rule(f"{_SIGNED} || !self.default", "an anonymous store cannot be the default: nothing can be written to it", ".default"),
+    )
 
 
 class Capabilities(Part, frozen=True):
@@ -170,6 +161,8 @@ class DataStoreStatus(Part, frozen=True):
     """The `metadata.generation` that this status speaks of."""
     conditions: Annotated[tuple[Condition, ...], Meta(max_length=8, extra_json_schema=keyed_by("type"))] = ()
     """`Ready`: whether executions can use the store, and if not, why."""
+    location: Annotated[str, Meta(max_length=2048)] | None = None
+    """Where Datums writes, as a link of the provider: `s3://bucket/prefix`, `gs://bucket/prefix`, …"""
     capabilities: Capabilities | None = None
     """What the service can do, as found by trying it."""
 
@@ -192,7 +185,7 @@ class DataStore(Root, frozen=True, kw_only=True):
         singular="datastore",
         short_names=("dstore",),
         columns=(
-            Column("Bucket", ".spec.s3.bucket", description="The bucket."),
+            Column("Location", ".status.location", description="Where Datums writes."),
             Column("Default", ".spec.default", "boolean", "Whether executions that name no store save here."),
             Column("Ready", ".status.conditions[?(@.type=='Ready')].status", description="Whether it can be used."),
             Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", description="Why."),

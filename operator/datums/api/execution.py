@@ -18,8 +18,9 @@ MUTABLE: Final = ("stop", "suspend", "ttlSecondsAfterFinished")
 
 _BECAUSE = f"an Execution is one run, of which only {', '.join(MUTABLE)} may change; create a new Execution"
 
-_SCHEMES = ("datum://", "s3://", "store://", "https://", "http://")
+_SCHEMES = ("datum://", "s3://", "gs://", "azure://", "swift://", "oci://", "store://", "https://", "http://")
 # The server prices a pattern by its own length times that of the links, hence the short ones.
+_KEY = "; the key may hold the wildcards * and **"
 _LINK_RULES = (
     Rule(
         f"{list(_SCHEMES)}.exists(scheme, self.startsWith(scheme))",
@@ -31,12 +32,24 @@ _LINK_RULES = (
     ),
     Rule(
         "!self.startsWith('s3://') || self.matches('^s3://[A-Za-z0-9._-]+/.+$')",
-        "an s3 link must be s3://<bucket>/<key>; the key may hold the wildcards * and **",
+        f"an s3 link must be s3://<bucket>/<key>{_KEY}",
+    ),
+    Rule("!self.startsWith('gs://') || self.matches('^gs://[^/]+/.+$')", f"a gs link must be gs://<bucket>/<key>{_KEY}"),
+    Rule(
+        "!self.startsWith('azure://') || self.matches('^azure://[^/]+/[^/]+/.+$')",
+        f"an azure link must be azure://<account>/<container>/<key>{_KEY}",
+    ),
+    Rule(
+        "!self.startsWith('swift://') || self.matches('^swift://[^/]+/[^/]+/.+$')",
+        f"a swift link must be swift://<project>/<container>/<key>{_KEY}",
+    ),
+    Rule(
+        "!self.startsWith('oci://') || self.matches('^oci://[^/@]+@[^/]+/.+$')",
+        f"an oci link must be oci://<bucket>@<namespace>/<key>{_KEY}",
     ),
     Rule(
         "!self.startsWith('store://') || self.matches('^store://[-a-z0-9.]+(@[^/]+)?/.+$')",
-        "a store link must be store://<datastore>/<key> or store://<datastore>@<namespace>/<key>; "
-        "the key may hold the wildcards * and **",
+        f"a store link must be store://<datastore>/<key> or store://<datastore>@<namespace>/<key>{_KEY}",
     ),
     Rule(
         "!self.startsWith('http') || self.matches('^https?://[^/?#]+/.+$')",
@@ -85,8 +98,9 @@ class Input(Part, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema=cel(_INPUT_NAME_RULE))]
     """Name of the input, and of its directory; unique in the execution."""
     link: Link | None = None
-    """Where the files are: `datum://<id>`, `s3://<bucket>/<key>`, `store://<datastore>/<key>` or `https://…`. The keys
-    of s3 and store links may hold wildcards: `*` within one level, `**` across levels. Either this or `links`."""
+    """Where the files are: `datum://<id>`, `s3://<bucket>/<key>`, `gs://<bucket>/<key>`, `azure://<account>/<container>/<key>`,
+    `swift://<project>/<container>/<key>` (OVH), `oci://<bucket>@<namespace>/<key>` (Oracle), `store://<datastore>/<key>` or
+    `https://…`. Keys may hold wildcards: `*` within one level, `**` across levels. Either this or `links`."""
     links: Annotated[tuple[Link, ...], Meta(min_length=1, max_length=16)] | None = None
     """Several links, whose files come into the one directory; they may be in different stores."""
     optional: bool = False
@@ -130,6 +144,9 @@ class Outputs(Part, frozen=True):
     datum_limit: Annotated[int, Meta(ge=0, le=1000)] = 256
     """Up to this many files each get a Datum object of their own; more files get one Datum together, a bundle, in which
     each has its own link."""
+    packs: Literal["Auto", "Never"] = "Auto"
+    """`Auto`: many small files are saved together in plain tar objects, each still a datum of its own; `Never`: every file
+    is an object of its own."""
     volume: OutputVolume | None = None
     """The volume that holds the outputs while the execution runs; an emptyDir without a limit when unset."""
 

@@ -92,7 +92,7 @@ class StoreReady(StrEnum):
     """Reason of a DataStore's `Ready` when it is True."""
 
     PROBED = "Probed"
-    """A probe object was written, read back, listed and removed."""
+    """A probe object was written, read back, listed and removed; of an anonymous store, that it can be read."""
 
 
 class StoreNotReady(StrEnum):
@@ -102,15 +102,16 @@ class StoreNotReady(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     """The Secret, or the ConfigMap or Secret of `caBundle`, does not exist in the DataStore's namespace."""
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105
-    """It lacks a key; the message names it."""
+    """It lacks a key, or a key holds something else than it must; the message names it."""
     ACCESS_DENIED = "AccessDenied"
     """The service refuses the credentials, or they may not do what the probe does."""
     BUCKET_NOT_FOUND = "BucketNotFound"
-    """There is no such bucket. Create it, or correct `spec.s3.bucket`."""
+    """There is no such bucket or container. Create it, or correct its name in the spec."""
     ENDPOINT_UNREACHABLE = "EndpointUnreachable"
-    """Nothing answers at `spec.s3.endpoint`, or not as S3 does."""
+    """Nothing answers at the endpoint, or not as such a service does; or the proxy does not let it through."""
     CERTIFICATE_INVALID = "CertificateInvalid"
-    """The service's certificate is not trusted. Set `spec.s3.caBundle`."""
+    """The service's certificate is not trusted. Set the `caBundle` of the block, such as
+    `spec.s3.caBundle`."""
     CLOCK_SKEW = "ClockSkew"
     """The clocks of the service and of the operator's node differ too much for signed requests."""
     READ_ONLY = "ReadOnly"

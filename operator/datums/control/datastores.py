@@ -19,7 +19,8 @@ from datums.api.reasons import StoreNotReady, StoreReady
 from datums.control.kube import DATASTORES, EXECUTIONS, NotFound, Obj
 from datums.control.queue import Key
 from datums.control.services import Services
-from datums.control.store_access import StoreSetupError, name_of
+from datums.control.store_credentials import StoreSetupError
+from datums.control.store_places import name_of, place_of
 from datums.control.store_reader import OpenAccess, read_access, secret_version
 from datums.stores.errors import StoreError
 from datums.stores.probe import Probed, probe
@@ -95,8 +96,7 @@ class DataStoreReconciler:
             return Outcome(error.reason, str(error))
         except TimeoutError:
             seconds = self._services.settings.probe_timeout_seconds
-            endpoint = msgspec.convert(store, DataStore).spec.s3
-            where = (endpoint.endpoint if endpoint else None) or "the service"
+            where = place_of(msgspec.convert(store, DataStore).spec).service
             outcome = Outcome(StoreNotReady.ENDPOINT_UNREACHABLE, f"{where} did not answer a probe within {seconds:g} s")
         except StoreError as error:
             outcome = Outcome(reason_of(error), str(error))
@@ -174,6 +174,7 @@ def status_of(before: DataStore, outcome: Outcome, now: str) -> DataStoreStatus:
     return DataStoreStatus(
         observed_generation=generation,
         conditions=set_condition(before.status.conditions, condition),
+        location=place_of(before.spec).location,
         # What was found when it last worked stays true until the opposite is seen.
         capabilities=outcome.capabilities or before.status.capabilities,
     )
@@ -186,7 +187,7 @@ def settled(execution: Obj) -> bool:
 
 
 def reason_of(error: StoreError) -> StoreNotReady:
-    """The reason of a failed probe; what has no reason of its own is a service that does not answer as S3 does."""
+    """The reason of a failed probe; what has no reason of its own is a service that does not answer as such a service does."""
     try:
         return StoreNotReady(error.reason)
     except ValueError:

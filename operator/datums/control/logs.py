@@ -14,13 +14,14 @@ from typing import Final, Literal
 from pythonjsonlogger.json import JsonFormatter
 
 STRUCK: Final = "[redacted]"
-_REMEMBERED: Final = 1024
+_REMEMBERED: Final = 4096
 _SHORTEST: Final = 8
 _PATTERNS: Final = (
     re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"),
     re.compile(r"(?i)((?:secret|password|token|session)[a-z_]*[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"]+"),
+    re.compile(r"(?i)([?&](?:amp;)?sig=)[^&\s\"]+"),
+    re.compile(r"(?i)(X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=)[^&\s\"]+"),
 )
 _known: dict[str, None] = {}
 

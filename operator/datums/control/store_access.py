@@ -1,20 +1,22 @@
-"""Which DataStores a namespace may use, and what a DataStore's objects say about reaching it. Pure."""
+"""Which DataStores a namespace may use, which one is meant, and how it is reached. Pure."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from datums.api.conditions import get_condition
 from datums.api.datastore import READY, DataStore, DataStoreSpec, NamespaceSelector, SelectorRequirement
-from datums.api.reasons import Failed, StoreNotReady
-from datums.control.kube import Obj
+from datums.api.reasons import Failed
+from datums.control.cache import Obj
+from datums.control.store_places import name_of, place_of, spec_of
 from datums.model.plan import StoreAccess
 
-REQUIRED_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+PUBLIC: Final = ("s3://", "gs://", "azure://")
+"""What can be read without credentials."""
+_REFUSES_CHECKSUMS: Final = ("ovh", "oracle")
 
 
 class StoreChoiceError(Exception):
@@ -23,24 +25,6 @@ class StoreChoiceError(Exception):
     def __init__(self, reason: Failed, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class StoreSetupError(Exception):
-    """The Kubernetes objects beside a DataStore do not let it be used. `reason` is one of `api.reasons.StoreNotReady`."""
-
-    def __init__(self, reason: StoreNotReady, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-def name_of(store: Obj) -> str:
-    """`<namespace>/<name>`."""
-    return f"{store['metadata']['namespace']}/{store['metadata']['name']}"
-
-
-def spec_of(store: Obj) -> DataStoreSpec:
-    """The spec, typed, with its defaults."""
-    return msgspec.convert(store, DataStore).spec
 
 
 def readiness(store: Obj) -> tuple[bool, str]:
@@ -133,30 +117,56 @@ def named_store(stores: Iterable[Obj], reference: str, namespace: str, labels: M
     return allowed[0]
 
 
-def store_of_bucket(candidates: Iterable[Obj], bucket: str, namespace: str) -> Obj:
-    """The store by which an `s3://` link is read.
+def store_of_root(candidates: Iterable[Obj], root: str, namespace: str) -> Obj:
+    """The store by which a link to a bucket is read.
 
     Args:
         candidates: the stores that the namespace may use (`usable`).
+        root: the bucket, as `places.root_of` gives it.
 
     Raises:
         StoreChoiceError: none has the bucket, or several have.
     """
     known = list(candidates)
-    having = [store for store in known if (s3 := spec_of(store).s3) is not None and s3.bucket == bucket]
-    own = [store for store in having if store["metadata"]["namespace"] == namespace]
-    having = own or having
+    having = stores_of_root(known, root, namespace)
     if not having:
-        others = f" It may use {_names(known)}." if known else ""
+        others = f" It may use {', '.join(f'{name_of(s)} ({place_of(spec_of(s)).root})' for s in known)}." if known else ""
+        public = ", for a public bucket with credentials: {anonymous: true}" if root.startswith(PUBLIC) else ""
         raise StoreChoiceError(
             Failed.STORE_NOT_READY,
-            f"no DataStore that namespace {namespace} may use has bucket {bucket}: create one, or have one shared.{others}",
+            f"no DataStore that namespace {namespace} may use has {root}: create one{public}, or have one shared.{others}",
         )
     if len(having) > 1:
+        write = " or ".join(_link(store, namespace) for store in having)
         raise StoreChoiceError(
-            Failed.AMBIGUOUS_STORE, f"several DataStores have bucket {bucket}, {_names(having)}: write store://<datastore>/<key>"
+            Failed.AMBIGUOUS_STORE, f"several DataStores have {root}, {_names(having)}: write {write} instead of {root}/<key>"
         )
     return having[0]
+
+
+def stores_of_root(candidates: Iterable[Obj], root: str, namespace: str) -> list[Obj]:
+    """The stores that have a bucket: the namespace's own, or if there is none those that are shared. Arguments as above."""
+    having = [store for store in candidates if root in place_of(spec_of(store)).roots]
+    return [store for store in having if store["metadata"]["namespace"] == namespace] or having
+
+
+def check_writable(store: Obj) -> None:
+    """Lets pass a store that outputs can be saved to.
+
+    Raises:
+        StoreChoiceError: it is anonymous.
+    """
+    if is_anonymous(spec_of(store)):
+        raise StoreChoiceError(
+            Failed.STORE_NOT_READY,
+            f"DataStore {name_of(store)} has credentials.anonymous, and nothing can be saved without credentials: set "
+            "spec.outputs.store to another one, or give it a secretRef",
+        )
+
+
+def is_anonymous(spec: DataStoreSpec) -> bool:
+    """Whether it is used without credentials, and so only to read what is public."""
+    return bool(spec.credentials.anonymous) and spec.credentials.secret_ref is None
 
 
 def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAccess:
@@ -168,69 +178,32 @@ def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAc
     """
     typed = msgspec.convert(store, DataStore)
     spec, found = typed.spec, typed.status.capabilities
-    s3 = spec.s3
-    if s3 is None:
-        raise ValueError(f"DataStore {name_of(store)} is of no kind that is known: set spec.s3")
+    place, anonymous = place_of(spec), is_anonymous(spec)
     return StoreAccess(
+        kind=place.kind,
         name=name_of(store),
-        bucket=s3.bucket,
-        prefix=s3.prefix,
-        region=s3.region,
-        endpoint=s3.endpoint or "",
-        force_path_style=s3.force_path_style,
+        bucket=place.bucket,
+        account=place.account,
+        prefix=place.prefix,
+        region=place.region,
+        endpoint=place.endpoint,
+        force_path_style=place.path_style,
         ca_bundle=ca_bundle,
+        proxy=place.proxy,
+        anonymous=anonymous,
         concurrency=spec.tuning.concurrency,
         part_size_mib=spec.tuning.part_size_mib,
-        checksums=spec.tuning.checksums,
+        checksums=spec.tuning.checksums or ("WhenRequired" if place.kind in _REFUSES_CHECKSUMS else "WhenSupported"),
         conditional_put=found.conditional_put if found else True,
-        readable=list(spec.readable),
+        # What can be read without credentials is public.
+        readable=list(spec.readable) or ([""] if anonymous else []),
         credentials=credentials,
     )
 
 
-def neighbours(store: Obj, stores: Iterable[Obj]) -> list[str]:
-    """The prefixes of other DataStores in the same bucket, for `StoreAccess.neighbours`."""
-    here = spec_of(store).s3
-    others = (spec_of(other).s3 for other in stores)
-    same = {s3.prefix for s3 in others if s3 and here and (s3.bucket, s3.endpoint) == (here.bucket, here.endpoint)}
-    return sorted(same - {here.prefix if here else ""})
-
-
-def credentials_of(store: Obj, secret: Obj) -> dict[str, str]:
-    """The credentials in a DataStore's Secret, by the names of its keys.
-
-    Raises:
-        StoreSetupError: a key is missing, empty or not text.
-    """
-    found = {key: _decoded(secret, key, store) for key in secret.get("data") or {} if key.startswith("AWS_")}
-    for key in REQUIRED_KEYS:
-        if not found.get(key):
-            raise StoreSetupError(StoreNotReady.SECRET_KEY_MISSING, _missing("Secret", secret, key, store))
-    return found
-
-
-def value_of(kind: str, holder: Obj, key: str, store: Obj) -> str:
-    """One value of a Secret or ConfigMap that a DataStore refers to.
-
-    Raises:
-        StoreSetupError: the key is missing.
-    """
-    data: Mapping[str, Any] = holder.get("data") or {}
-    if key not in data:
-        raise StoreSetupError(StoreNotReady.SECRET_KEY_MISSING, _missing(kind, holder, key, store))
-    return _decoded(holder, key, store) if kind == "Secret" else str(data[key])
-
-
-def _decoded(secret: Obj, key: str, store: Obj) -> str:
-    try:
-        return base64.b64decode(secret["data"][key], validate=True).decode().strip()
-    except ValueError:
-        message = f"key {key} of Secret {name_of(secret)}, which DataStore {name_of(store)} refers to, is not text"
-        raise StoreSetupError(StoreNotReady.SECRET_KEY_MISSING, message) from None
-
-
-def _missing(kind: str, holder: Obj, key: str, store: Obj) -> str:
-    return f"{kind} {name_of(holder)} has no key {key}, which DataStore {name_of(store)} needs: add it"
+def _link(store: Obj, namespace: str) -> str:
+    meta = store["metadata"]
+    return f"store://{meta['name']}{'' if meta['namespace'] == namespace else '@' + meta['namespace']}/<key>"
 
 
 def _names(stores: Iterable[Obj]) -> str:

@@ -28,7 +28,10 @@ STORE = {
         "default": True,
         "tuning": {"concurrency": 4, "partSizeMiB": 8},
     },
-    "status": {"capabilities": {"conditionalPut": True, "rangedGet": True, "versioning": False, "multipart": True}},
+    "status": {
+        "location": "s3://acme-ml/datums",
+        "capabilities": {"conditionalPut": True, "rangedGet": True, "versioning": False, "multipart": True},
+    },
 }
 EXECUTION = {
     "apiVersion": "datums.dev/v1alpha1",

@@ -1,49 +1,27 @@
-"""Which DataStores a namespace may use, which one is meant, and what is in their Secrets."""
+"""Which DataStores a namespace may use, which one is meant, and how it is reached."""
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
 
-from datums.api.reasons import Failed, StoreNotReady
+from datums.api.reasons import Failed
 from datums.control.store_access import (
     StoreChoiceError,
-    StoreSetupError,
     access_of,
-    credentials_of,
+    check_writable,
     default_store,
     may_use,
-    name_of,
     named_store,
     readiness,
-    store_of_bucket,
+    store_of_root,
     usable,
-    value_of,
 )
+from datums.control.store_places import name_of
+from tests.unit.control.stores_kit import BLOCKS, store
 
 Obj = dict[str, Any]
-
-
-def store(
-    where: str = "platform/ml", bucket: str = "acme-ml", allowed: Obj | None = None, default: bool = False, **more: Any
-) -> Obj:
-    namespace, name = where.split("/")
-    spec: Obj = {
-        "s3": {"bucket": bucket, **more.pop("s3", {})},
-        "credentials": {"secretRef": {"name": "keys"}},
-        "default": default,
-        **more,
-    }
-    if allowed is not None:
-        spec["allowedNamespaces"] = allowed
-    return {
-        "apiVersion": "datums.dev/v1alpha1",
-        "kind": "DataStore",
-        "metadata": {"namespace": namespace, "name": name},
-        "spec": spec,
-    }
 
 
 ALL = {"from": "All"}
@@ -148,17 +126,49 @@ def test_a_name_that_leads_to_no_store(stores: list[Obj], reference: str, reason
     assert told in str(error.value)
 
 
-def test_a_store_by_bucket() -> None:
-    two = [store("a/x", "one"), store("b/y", "two")]
-    assert name_of(store_of_bucket(two, "two", "churn")) == "b/y"
+@pytest.mark.parametrize(
+    ("kind", "root"),
+    [
+        ("s3", "s3://acme-ml"),
+        ("gcs", "gs://acme-ml"),
+        ("azure", "azure://acme/acme-ml"),
+        ("ovh", "swift://p1/acme-ml"),
+        ("ovh", "s3://acme-ml"),
+        ("oracle", "oci://acme-ml@space"),
+        ("oracle", "s3://acme-ml"),
+    ],
+)
+def test_a_store_by_its_bucket(kind: str, root: str) -> None:
+    others = [store(f"a/{each}", kind=each, block={"prefix": "x"}) for each in BLOCKS if each not in (kind, "s3", "ovh", "oracle")]
+    found = store_of_root([*others, store("b/y", kind=kind), store("c/z", "another", kind=kind)], root, "churn")
+    assert name_of(found) == "b/y"
+
+
+def test_the_store_of_the_namespace_itself_wins() -> None:
     own = [store("a/x", "one"), store("churn/y", "one")]
-    assert name_of(store_of_bucket(own, "one", "churn")) == "churn/y"
-    with pytest.raises(StoreChoiceError, match=r"has bucket three.* It may use a/x, b/y") as error:
-        store_of_bucket(two, "three", "churn")
+    assert name_of(store_of_root(own, "s3://one", "churn")) == "churn/y"
+
+
+def test_a_bucket_that_no_store_has() -> None:
+    two = [store("a/x", "one"), store("b/y", "two", kind="gcs")]
+    with pytest.raises(StoreChoiceError, match=r"may use has s3://three: create one") as error:
+        store_of_root(two, "s3://three", "churn")
     assert error.value.reason == Failed.STORE_NOT_READY
-    with pytest.raises(StoreChoiceError, match="have bucket one, a/x, b/z: write store://") as error:
-        store_of_bucket([store("a/x", "one"), store("b/z", "one")], "one", "churn")
-    assert error.value.reason == Failed.AMBIGUOUS_STORE
+    assert str(error.value).endswith("It may use a/x (s3://one), b/y (gs://two).")
+    assert "for a public bucket with credentials: {anonymous: true}" in str(error.value)
+    with pytest.raises(StoreChoiceError) as error:
+        store_of_root([], "oci://three@space", "churn")
+    assert "public" not in str(error.value), "what Oracle has cannot be read without credentials"
+
+
+def test_a_bucket_that_several_stores_have() -> None:
+    two = [store("a/x", "one"), store("b/z", "one", kind="ovh")]
+    told = "several DataStores have s3://one, a/x, b/z: write store://x@a/<key> or store://z@b/<key> instead of s3://one/<key>"
+    with pytest.raises(StoreChoiceError) as error:
+        store_of_root(two, "s3://one", "churn")
+    assert (error.value.reason, str(error.value)) == (Failed.AMBIGUOUS_STORE, told)
+    with pytest.raises(StoreChoiceError, match="write store://v/<key> or store://w/<key>"):
+        store_of_root([store("churn/v", "one"), store("churn/w", "one")], "s3://one", "churn")
 
 
 def test_access_has_the_defaults_of_the_kind_and_what_the_probe_found() -> None:
@@ -172,45 +182,49 @@ def test_access_has_the_defaults_of_the_kind_and_what_the_probe_found() -> None:
     )
     assert (plain.concurrency, plain.part_size_mib, plain.ca_bundle, plain.credentials) == (16, 16, "PEM", "store-0.json")
     assert plain.conditional_put
-    given = store(s3={"endpoint": "http://s3:9000", "forcePathStyle": True}, readable=["raw/"], tuning={"partSizeMiB": 32})
+    given = store(block={"endpoint": "http://s3:9000", "forcePathStyle": True}, readable=["raw/"], tuning={"partSizeMiB": 32})
     found = {"conditionalPut": False, "rangedGet": True, "versioning": False, "multipart": True}
     full = access_of({**given, "status": {"capabilities": found}})
     assert (full.endpoint, full.force_path_style, full.readable, full.part_size_mib) == ("http://s3:9000", True, ["raw/"], 32)
     assert not full.conditional_put
 
 
-def secret(**data: str) -> Obj:
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {"kind": "Secret", "metadata": {"namespace": "platform", "name": "keys"}, "data": encoded}
-
-
-def test_credentials_are_the_keys_of_the_providers_tools() -> None:
-    given = secret(AWS_ACCESS_KEY_ID="id", AWS_SECRET_ACCESS_KEY="key\n", AWS_SESSION_TOKEN="t", note="ours")
-    assert credentials_of(store(), given) == {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_SESSION_TOKEN": "t"}
-
-
 @pytest.mark.parametrize(
-    "given", [secret(AWS_ACCESS_KEY_ID="id"), secret(AWS_ACCESS_KEY_ID="id", AWS_SECRET_ACCESS_KEY=""), {**secret(), "data": None}]
+    ("kind", "found"),
+    [
+        ("s3", ("s3", "acme-ml", "", "us-east-1", False, "WhenSupported")),
+        ("gcs", ("gcs", "acme-ml", "", "", False, "WhenSupported")),
+        ("azure", ("azure", "acme-ml", "acme", "", False, "WhenSupported")),
+        ("ovh", ("ovh", "acme-ml", "p1", "gra", True, "WhenRequired")),
+        ("oracle", ("oracle", "acme-ml", "space", "eu-frankfurt-1", True, "WhenRequired")),
+    ],
 )
-def test_a_missing_key_is_named_with_the_secret_and_the_store(given: Obj) -> None:
-    with pytest.raises(
-        StoreSetupError, match=r"Secret platform/keys has no key AWS_\w+, which DataStore platform/ml needs"
-    ) as error:
-        credentials_of(store(), given)
-    assert error.value.reason == StoreNotReady.SECRET_KEY_MISSING
+def test_access_to_each_kind(kind: str, found: tuple[str, str, str, str, bool, str]) -> None:
+    common = {"prefix": "lab", "endpoint": "https://e.example.com", "proxyURL": "http://proxy:3128"}
+    access = access_of(store(kind=kind, block=common))
+    assert (access.kind, access.bucket, access.account, access.region, access.force_path_style, access.checksums) == found
+    assert (access.prefix, access.endpoint, access.proxy, access.anonymous) == (
+        "lab",
+        "https://e.example.com",
+        "http://proxy:3128",
+        False,
+    )
+    tuned = access_of(store(kind=kind, tuning={"checksums": "WhenSupported"}))
+    assert tuned.checksums == "WhenSupported"
 
 
-def test_a_value_that_is_no_text_is_refused_without_showing_it() -> None:
-    given = {**secret(AWS_ACCESS_KEY_ID="id"), "data": {"AWS_ACCESS_KEY_ID": base64.b64encode(b"\xff\xfe").decode()}}
-    with pytest.raises(StoreSetupError, match=r"key AWS_ACCESS_KEY_ID of Secret platform/keys.* is not text"):
-        credentials_of(store(), given)
+def test_what_an_anonymous_store_may_read_is_public() -> None:
+    public = store(kind="gcs", credentials={"anonymous": True})
+    assert (access_of(public).anonymous, access_of(public).readable) == (True, [""])
+    assert access_of(store(credentials={"anonymous": True}, readable=["raw/"])).readable == ["raw/"]
+    assert access_of(store()).readable == []
 
 
-def test_values_of_config_maps_are_not_encoded() -> None:
-    holder = {"metadata": {"namespace": "platform", "name": "ca"}, "data": {"ca.crt": "PEM"}}
-    assert value_of("ConfigMap", holder, "ca.crt", store()) == "PEM"
-    with pytest.raises(StoreSetupError, match="ConfigMap platform/ca has no key other"):
-        value_of("ConfigMap", holder, "other", store())
+def test_nothing_is_saved_to_an_anonymous_store() -> None:
+    check_writable(store())
+    with pytest.raises(StoreChoiceError, match=r"platform/ml has credentials\.anonymous, and nothing can be saved") as error:
+        check_writable(store(credentials={"anonymous": True}))
+    assert error.value.reason == Failed.STORE_NOT_READY
 
 
 def test_why_a_store_cannot_be_used() -> None:

@@ -27,7 +27,7 @@ from datums.control.kube import DATUMS, PODS, SECRETS, AlreadyExists, Forbidden,
 from datums.control.podview import PodView
 from datums.control.resources import Resource
 from datums.control.services import Services
-from datums.control.store_access import neighbours
+from datums.control.store_places import neighbours
 from datums.control.store_reader import OpenAccess
 from datums.model import plan as plans
 

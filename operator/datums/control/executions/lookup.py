@@ -16,7 +16,8 @@ from datums.control.executions.errors import NotStartable
 from datums.control.executions.resolve import Surroundings, links_of
 from datums.control.kube import DATUMS, NAMESPACES, Forbidden, NotFound
 from datums.control.services import Services
-from datums.control.store_access import StoreSetupError, name_of
+from datums.control.store_credentials import StoreSetupError
+from datums.control.store_places import name_of
 from datums.control.store_reader import OpenAccess, read_access
 from datums.model.ids import set_of_datum
 from datums.model.links import DatumLink

@@ -21,17 +21,17 @@ from datums.control.executions.pods import project_id
 from datums.control.podview import epoch
 from datums.control.store_access import (
     StoreChoiceError,
+    check_writable,
     default_store,
-    name_of,
     named_store,
-    neighbours,
     readiness,
-    spec_of,
-    store_of_bucket,
+    store_of_root,
+    stores_of_root,
     usable,
 )
+from datums.control.store_places import name_of, neighbours, place_of, spec_of
 from datums.model import links
-from datums.model.globs import fixed_prefix
+from datums.model.globs import fixed_prefix, is_glob
 from datums.model.ids import is_bundle, set_of_datum
 from datums.model.layout import projects_prefix
 from datums.model.links import BucketLink, DatumLink, Link, LinkError, Pin, StoreLink, WebLink
@@ -137,25 +137,37 @@ class _Resolver:
                     Failed.STORE_NOT_READY,
                     f"there is no DataStore that namespace {self._namespace} may use: create one there, or have one shared",
                 )
-            return self._use(default_store(self._usable, self._namespace))
-        return self._use(self._named(spec.outputs.store))
+            chosen = default_store(self._usable, self._namespace)
+        else:
+            chosen = self._named(spec.outputs.store)
+        check_writable(chosen)
+        return self._use(chosen)
 
     def source(self, text: str, link: Link) -> Source:
         match link:
             case DatumLink():
                 return self._datum(text, link)
-            case BucketLink(root=root, pattern=pattern, pin=pin):
-                return self._objects(text, store_of_bucket(self._usable, root.removeprefix("s3://"), self._namespace), pattern, pin)
+            case BucketLink():
+                return self._bucket(text, link)
             case StoreLink(store=name, namespace=where, pattern=pattern, pin=pin):
                 return self._objects(text, self._named(f"{name}@{where}" if where else name), pattern, pin)
+            case WebLink(azure=BucketLink() as azure) if self._reads(azure):
+                return self._bucket(text, azure)
             case WebLink(url=url, pin=pin):
                 return WebSource(link=text, url=url, pin=pin)
 
+    def _reads(self, link: BucketLink) -> bool:
+        """Whether the object of a URL is read through a DataStore. A URL has no wildcards: where its object looks as if, it is
+        read by the URL."""
+        return not is_glob(link.pattern) and bool(stores_of_root(self._usable, link.root, self._namespace))
+
+    def _bucket(self, text: str, link: BucketLink) -> Source:
+        return self._objects(text, store_of_root(self._usable, link.root, self._namespace), link.pattern, link.pin)
+
     def _objects(self, text: str, store: dict[str, Any], pattern: str, pin: Pin) -> Source:
         """`fetch` checks every key that it finds; what the link itself says needs no pod."""
-        fixed, here = fixed_prefix(pattern), spec_of(store).s3
-        own = [here.prefix] if here else []
-        for prefix in (*own, *neighbours(store, self._stores)):
+        fixed = fixed_prefix(pattern)
+        for prefix in (place_of(spec_of(store)).prefix, *neighbours(store, self._stores)):
             projects = projects_prefix(prefix)
             owner = fixed.removeprefix(projects).partition("/")[0]
             if fixed.startswith(projects) and owner != self._namespace and "/" in fixed.removeprefix(projects):
@@ -183,6 +195,7 @@ class _Resolver:
                 path=found.spec.path,
                 store=self._use(self._known(location.store, text)),
                 key=location.key,
+                offset=location.offset or 0,
                 size=found.spec.size,
                 sha256=found.spec.sha256,
                 pin=link.pin,
@@ -236,7 +249,7 @@ def plan_of(
     return Plan(
         execution=ref(execution, attempt),
         stores=dict(access),
-        output=OutputPlan(store=resolved.output, datum_limit=spec.outputs.datum_limit),
+        output=OutputPlan(store=resolved.output, datum_limit=spec.outputs.datum_limit, packs=spec.outputs.packs),
         inputs=resolved.inputs,
         parameters=values,
         config=config_of(execution),

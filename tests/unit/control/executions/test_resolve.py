@@ -121,6 +121,64 @@ def test_raw_links_that_are_left_to_fetch(pattern: str) -> None:
     assert isinstance(found, ObjectsSource) and found.pattern == pattern
 
 
+def azure(name: str = "blobs", namespace: str = "churn", **spec: Any) -> dict[str, Any]:
+    return {
+        **store(name, namespace),
+        "spec": {**store(**spec)["spec"], "s3": None, "azure": {"account": "acme", "container": "img"}},
+    }
+
+
+def test_links_of_every_provider() -> None:
+    spec: dict[str, Any] = {
+        "gcs": {"gcs": {"bucket": "acme"}},
+        "azure": {"azure": {"account": "acme", "container": "img"}},
+        "ovh": {"ovh": {"project": "p1", "container": "acme", "region": "gra"}},
+        "oracle": {"oracle": {"namespace": "space", "bucket": "other", "region": "eu-frankfurt-1"}},
+    }
+    stores = [store("out", default=True), *(store(name, s3=None, **block) for name, block in spec.items())]
+    for link, of in {
+        "gs://acme/a/**": "churn/gcs",
+        "azure://acme/img/a/**": "churn/azure",
+        "https://acme.blob.core.windows.net/img/a/**": "",
+        "swift://p1/acme/a/**": "churn/ovh",
+        "s3://acme/a/**": "churn/ovh",
+        "oci://other@space/a/**": "churn/oracle",
+        "s3://other/a/**": "churn/oracle",
+    }.items():
+        expected = ObjectsSource(link=link, store=of, pattern="a/**") if of else WebSource(link=link, url=link)
+        assert source(link, *stores) == expected
+
+
+def test_a_url_of_azure_is_read_through_a_store_that_has_the_container() -> None:
+    url = "https://acme.blob.core.windows.net/img/a%20b.png"
+    assert source(url) == WebSource(link=url, url=url)
+    assert source(url, store(default=True), azure()) == ObjectsSource(link=url, store="churn/blobs", pattern="a b.png")
+    signed = f"{url}?sv=1&sig=x"
+    assert source(signed, store(default=True), azure()) == WebSource(link=signed, url=signed)
+    two = (azure("one"), azure("two"))
+    found = refused(store(default=True), *two, inputs=[{"name": "x", "link": url}])
+    assert found[0] == "AmbiguousStore" and "store://one/<key> or store://two/<key>" in found[2]
+
+
+def test_nothing_is_saved_without_credentials() -> None:
+    public = store("public", credentials={"anonymous": True}, default=False)
+    found = refused(store(default=True), public, outputs={"store": "public"})
+    assert found[:2] == ("StoreNotReady", True)
+    assert "churn/public has credentials.anonymous" in found[2]
+    assert isinstance(source("s3://public-bucket/x", store(default=True), public), ObjectsSource)
+
+
+def test_a_file_in_a_pack_and_whether_outputs_are_packed() -> None:
+    packed = datum(FILE)
+    where = msgspec.structs.replace(packed.spec.location, offset=512) if packed.spec.location else None
+    packed = msgspec.structs.replace(packed, spec=msgspec.structs.replace(packed.spec, location=where))
+    one = source(f"datum://{FILE}", store(default=True), datums={FILE: packed})
+    assert isinstance(one, DatumSource) and (one.key, one.offset) == ("k", 512)
+    for spec, packs in (({}, "Auto"), ({"outputs": {"packs": "Never"}}, "Never")):
+        of = execution(**spec)
+        assert plan_of(of, 1, resolved(store(default=True), **spec), {}, "true", "").output.packs == packs
+
+
 def test_a_datum_in_a_store_that_is_not_shared_any_more() -> None:
     theirs = store("ml", namespace="other")
     looked_up = {"datums": {FILE: datum(FILE, "other/ml")}}
