@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Final
 
 _COMMANDS: Final = {
+    "store": ("try what a DataStore can do, what it refuses and how fast it is", "datums.cli.store"),
     "operator": ("run the operator", "datums.cli.operator"),
 }
 """Name → (what it does, the module whose `main(argv)` does it)."""
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, (summary, _) in _COMMANDS.items():
         # Its arguments and its help are its own: only the module knows them.
         commands.add_parser(name, help=summary, add_help=False)
+    if not given:
+        parser.print_help()
+        return 0
     known, _ = parser.parse_known_args(given[:1])
     module = importlib.import_module(_COMMANDS[known.command][1])
     code: int = module.main(given[1:])
