@@ -21,6 +21,12 @@ def test_a_file_id_is_a_uuid_8_that_leads_to_its_set(uid: str, attempt: int, pat
     assert datum == ids.file_id(set_hex, path, 0, DIGEST)
 
 
+@given(path=st.text(min_size=1, max_size=40), sequence=st.integers(0, 1000), digest=st.binary(min_size=32, max_size=32))
+def test_the_ids_of_many_files_are_the_same(path: str, sequence: int, digest: bytes) -> None:
+    set_hex = ids.set_of_attempt("u", 1)
+    assert ids.file_ids(set_hex)(path, sequence, digest.hex()) == str(ids.file_id(set_hex, path, sequence, digest.hex()))
+
+
 def test_ids_do_not_change_between_releases() -> None:
     set_hex = ids.set_of_attempt("6f1b1a0e-0000-4000-8000-000000000001", 1)
     assert set_hex == "c8ce00298881740"
