@@ -26,18 +26,21 @@ class SeaweedServer:
     """A SeaweedFS of its own with its own data.
 
     `directory`: where data and log go (made when missing); by default a temporary one, removed at the end.
+    `certificate`: certificate and key (PEM) to serve TLS with as well, at `secure_endpoint`.
     `keys`: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY by identity: `admin`, `reader` (may only read), `wrong` (of nobody).
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, certificate: tuple[Path, Path] | None = None) -> None:
         self._temporary = directory is None
         if directory is None:
             (HOME / "seaweed").mkdir(parents=True, exist_ok=True)
             directory = Path(tempfile.mkdtemp(dir=HOME / "seaweed"))
         self.place = Place(directory.resolve())
         self.keys = identities.new_keys()
-        self._ports = free_ports(4, also=GRPC_OFFSET)
+        self._certificate = certificate
+        self._ports = free_ports(5, also=GRPC_OFFSET)
         self.endpoint = f"http://127.0.0.1:{self._ports[0]}"
+        self.secure_endpoint = f"https://127.0.0.1:{self._ports[4]}"
 
     def start(self, owner: int | None = None) -> None:
         """Starts, on the data that is there, and waits until it serves."""
@@ -46,12 +49,16 @@ class SeaweedServer:
         config = self.place.config / "s3.json"
         write_private(config, identities.server_config(self.keys))
         orphans.adopt(self.place, owner)
-        s3, master, volume, filer = self._ports
+        s3, master, volume, filer, https = self._ports
+        secure = []
+        if self._certificate is not None:
+            certificate, key = self._certificate
+            secure = [f"-s3.port.https={https}", f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
         self._process.start(Command("weed", [
             str(_weed()), "server", f"-dir={self.place.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
             "-s3", f"-s3.port={s3}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-            "-volume.max=1000", "-master.volumeSizeLimitMB=256",
+            "-volume.max=1000", "-master.volumeSizeLimitMB=256", *secure,
         ], [config]))  # fmt: skip
         try:
             wait_until(

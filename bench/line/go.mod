@@ -1,0 +1,3 @@
+module datums.dev/bench/line
+
+go 1.24

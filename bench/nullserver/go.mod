@@ -1,0 +1,3 @@
+module datums.dev/bench/nullserver
+
+go 1.24

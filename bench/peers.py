@@ -1,0 +1,97 @@
+"""The tools beside which transfers are measured, each at the settings that were fastest here.
+
+rclone: as many transfers as keep 2 cores busy with small files; no look at the destination (`--no-check-dest`, `--no-traverse`),
+no bucket check, no HEAD for a time of modification or after a PUT, no digest (`--ignore-checksum`, `--s3-disable-checksum`: else it
+reads twice what it sends); four streams a large file. s5cmd: 64 workers; its default of 256 is slower with small files. boto3: one
+request a file up to 8 MiB, above that the classic transfer manager with eight parts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import measure
+from bench.measure import Cost
+from bench.servers import BUCKET, Server
+from bench.workloads import Workload
+
+_BIN = Path(sys.executable).parent
+_RCLONE = [
+    *("--transfers=32", "--checkers=32", "--fast-list", "--no-traverse", "--no-check-dest", "--ignore-checksum", "--retries=1"),
+    *("--config=", "--stats=0", "--buffer-size=1M", "--use-mmap", "--use-server-modtime", "--s3-no-head-object", "--s3-no-head"),
+    *("--s3-no-check-bucket", "--s3-disable-checksum", "--s3-upload-concurrency=4", "--s3-chunk-size=16M"),
+    *("--multi-thread-streams=4", "--multi-thread-cutoff=128M", "--multi-thread-chunk-size=64M"),
+]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A tool that moves files."""
+
+    name: str
+
+    def get(self, server: Server, prefix: str, target: Path, work: Workload) -> Cost:
+        """Downloads everything below a prefix (ending in a slash) into a directory that exists."""
+        return measure.run(self._get(server, prefix, target, work), self._environment(server))
+
+    def put(self, server: Server, source: Path, prefix: str, work: Workload) -> Cost:
+        """Uploads a directory to a prefix (ending in a slash)."""
+        return measure.run(self._put(server, source, prefix, work), self._environment(server))
+
+    def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
+        raise NotImplementedError
+
+    def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
+        raise NotImplementedError
+
+    def _environment(self, server: Server) -> dict[str, str]:
+        return {**server.keys, "AWS_REGION": "us-east-1", **({"AWS_CA_BUNDLE": str(server.ca)} if server.ca else {})}
+
+
+class Rclone(Peer):
+    def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
+        return [_BIN / "rclone", "copy", f":s3:{BUCKET}/{prefix}", target, *self._flags(server)]
+
+    def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
+        return [_BIN / "rclone", "copy", source, f":s3:{BUCKET}/{prefix}", *self._flags(server)]
+
+    def _flags(self, server: Server) -> list[str]:
+        known = ["--s3-provider=Other", "--s3-env-auth", f"--s3-endpoint={server.endpoint}", "--s3-region=us-east-1"]
+        return [*_RCLONE, *known, *([f"--ca-cert={server.ca}"] if server.ca else [])]
+
+
+class S5cmd(Peer):
+    def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
+        return [*self._command(server, work), f"s3://{BUCKET}/{prefix}*", f"{target}/"]
+
+    def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
+        return [*self._command(server, work), f"{source}/", f"s3://{BUCKET}/{prefix}"]
+
+    def _command(self, server: Server, work: Workload) -> list[str | Path]:
+        parts = ["--concurrency", "8", "--part-size", "32"] if work.count == 1 else ["--concurrency", "2", "--part-size", "32"]
+        workers = "64" if work.is_small else "16"
+        return [_BIN / "s5cmd", "--log=error", f"--numworkers={workers}", "--endpoint-url", server.endpoint, "cp", *parts]
+
+
+class Boto3(Peer):
+    def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
+        return [*self._command(server), "get", prefix, target]
+
+    def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
+        return [*self._command(server), "put", prefix, source]
+
+    def _command(self, server: Server) -> list[str | Path]:
+        return [sys.executable, Path(__file__).with_name("boto3_copy.py"), server.endpoint, BUCKET]
+
+
+RCLONE = Rclone("rclone")
+S5CMD = S5cmd("s5cmd")
+BOTO3 = Boto3("boto3")
+
+
+def sha256sum(root: Path) -> Cost:
+    """What `sha256sum` of all files below a directory costs, by two processes at once."""
+    return measure.run(["sh", "-c", 'find "$0" -type f -print0 | xargs -0 -P2 -n500 sha256sum >/dev/null', root], {})
