@@ -155,7 +155,7 @@ class Agent:
         if owner is None:
             return
         key = Key(EXECUTIONS.kind, sender.namespace, owner.name)
-        if before is None or before[0].phase != report.phase:
+        if before is None or (before[0].phase, bool(before[0].trouble)) != (report.phase, bool(report.trouble)):
             self._services.queue.add(key)
         else:
             # The earliest of several delays counts: once a second, however often a pod reports.

@@ -15,6 +15,13 @@ PULL_AT_ONCE: Final = ("ErrImageNeverPull", "InvalidImageName")
 PULL_FAILS: Final = ("ImagePullBackOff", *PULL_AT_ONCE)
 """The first `ErrImagePull` may be a hiccup; the back-off after it is a failure that lasts."""
 
+_AFTER_MAIN: Final = ("Uploading", "Committing", "Committed")
+_SPEAKS_OF: Final = {
+    "Downloading": (Waiting.DOWNLOADING,),
+    **dict.fromkeys(("Running", *_AFTER_MAIN), (Waiting.RUNNING, Waiting.STOPPING, Waiting.UPLOADING, Waiting.COMMITTING)),
+}
+"""Phase of a report → the reasons beside which its trouble is told: that of the downloads is over when the command runs."""
+
 
 class Shown(NamedTuple):
     """Reason and message of the condition, and the printer column."""
@@ -32,7 +39,7 @@ def shown(pod: PodView, report: Report | None, stopping: str) -> Shown:
         stopping: why main was told to end; empty if it was not.
     """
     where = _where(pod, report, stopping)
-    if report is not None and report.trouble:
+    if report is not None and report.trouble and where.reason in _SPEAKS_OF[report.phase]:
         return where._replace(message=f"{where.message}; {report.trouble}")
     return where
 
@@ -50,7 +57,8 @@ def failing_pull(pod: PodView) -> tuple[ContainerView, float] | None:
 
 def _where(pod: PodView, report: Report | None, stopping: str) -> Shown:
     main, fetch = pod.container(MAIN), pod.container(FETCH)
-    if main.state == "terminated":
+    # A report is sooner here than the kubelet's word on the same thing.
+    if main.state == "terminated" or (main.state == "running" and report is not None and report.phase in _AFTER_MAIN):
         return _after(main, report)
     if stopping or pod.deleted_at:
         return Shown(Waiting.STOPPING, stopping or f"pod {pod.name} is being deleted: what the command wrote is saved", "stopping")
@@ -58,7 +66,7 @@ def _where(pod: PodView, report: Report | None, stopping: str) -> Shown:
         return Shown(Waiting.QUEUED, pod.unschedulable or f"pod {pod.name} waits for a node")
     if main.state == "running":
         return _running(report)
-    if fetch.state == "running":
+    if fetch.state == "running" or (fetch.state == "waiting" and report is not None and report.phase == "Downloading"):
         return _downloading(report)
     waiting = next((c for c in (fetch, pod.container(SHIP), main) if c.state == "waiting" and c.message), None)
     if waiting is not None:
@@ -70,37 +78,46 @@ def _where(pod: PodView, report: Report | None, stopping: str) -> Shown:
 def _downloading(report: Report | None) -> Shown:
     if report is None or report.phase != "Downloading":
         return Shown(Waiting.DOWNLOADING, "the inputs are listed and downloaded")
-    files, size = _of(report.files, report.total_files), units.size(report.bytes)
-    parts = [f"inputs: {files} files"]
-    if report.total_bytes:
-        parts.append(f"{size} of {units.size(report.total_bytes)}")
-    else:
-        parts.append(size)
-    if report.rate:
-        parts.append(f"{units.size(report.rate)}/s")
-        if report.total_bytes:
-            parts.append(f"{units.duration((report.total_bytes - report.bytes) / report.rate)} left")
-    return Shown(Waiting.DOWNLOADING, ", ".join(parts), f"{files} inputs")
+    return Shown(Waiting.DOWNLOADING, f"inputs: {_moved(report)}", _column(report, "in"))
 
 
 def _running(report: Report | None) -> Shown:
     if report is None or report.phase == "Downloading" or not report.files:
         return Shown(Waiting.RUNNING, "the command runs", "running")
-    done = f"{units.outputs(report.files)} ({units.size(report.bytes)})"
-    return Shown(Waiting.RUNNING, f"the command runs; {done} uploaded so far", f"{units.outputs(report.files)} up")
+    return Shown(
+        Waiting.RUNNING, f"the command runs; outputs uploaded so far: {_moved(report)}", f"running, {_column(report, 'out')}"
+    )
 
 
 def _after(main: ContainerView, report: Report | None) -> Shown:
-    ended = f"the command ended with code {main.exit_code}"
-    if report is None or report.phase not in ("Uploading", "Committing", "Committed"):
+    ended = "the command ended" if main.exit_code is None else f"the command ended with code {main.exit_code}"
+    if report is None or report.phase not in _AFTER_MAIN:
         return Shown(Waiting.UPLOADING, f"{ended}; its outputs are being saved", "uploading")
     if report.phase != "Uploading":
         return Shown(
             Waiting.COMMITTING, f"{ended}; the list of {units.outputs(report.files)} is written and verified", "committing"
         )
-    files = _of(report.files, report.total_files)
-    return Shown(Waiting.UPLOADING, f"{ended}; outputs: {files} files, {units.size(report.bytes)} uploaded", f"{files} outputs")
+    return Shown(Waiting.UPLOADING, f"{ended}; outputs: {_moved(report)}", _column(report, "out"))
 
 
-def _of(done: int, total: int) -> str:
-    return f"{done:,} of {total:,}" if total else f"{done:,}"
+def _moved(report: Report) -> str:
+    """`312 of 1,000 files, 1.2 GB of 2.9 GB, 120 MB/s, 14s left`, as far as it is known."""
+    parts = [f"{_of(report)} files", units.size(report.bytes)]
+    if report.total_bytes:
+        parts[-1] += f" of {units.size(report.total_bytes)}"
+    if report.rate:
+        parts.append(f"{units.size(report.rate)}/s")
+        if report.total_bytes > report.bytes:
+            parts.append(f"{units.duration((report.total_bytes - report.bytes) / report.rate)} left")
+    return ", ".join(parts)
+
+
+def _column(report: Report, way: str) -> str:
+    """`312/1,000 in, 41%`: of the bytes, or where there are none of the files."""
+    text = f"{_of(report, '/')} {way}"
+    done, total = (report.bytes, report.total_bytes) if report.total_bytes else (report.files, report.total_files)
+    return f"{text}, {min(done, total) * 100 // total}%" if total else text
+
+
+def _of(report: Report, between: str = " of ") -> str:
+    return f"{report.files:,}{between}{report.total_files:,}" if report.total_files else f"{report.files:,}"

@@ -48,6 +48,8 @@ _ROUNDS: Final = 8
 _BLOCKED_SECONDS: Final = 10.0
 _WAITING_SECONDS: Final = 30.0
 _BETWEEN_WRITES: Final = 1.0
+_BETWEEN_NUMBERS: Final = 2.0
+"""Between two writes that tell nothing but how far a transfer is: hundreds of executions can transfer at once."""
 
 
 class ExecutionReconciler:
@@ -200,7 +202,7 @@ class ExecutionReconciler:
         return True
 
     async def _show(self, turn: _Turn, shown: Shown) -> None:
-        """Writes where it is: only what is new, and at most once a second."""
+        """Writes where it is: only what is new, and at most once a second; mere numbers less often."""
         observed = turn.observed
         execution = observed.execution
         if observed.pod is None:
@@ -210,11 +212,14 @@ class ExecutionReconciler:
             after = status.running(execution, observed.now, shown, observed.pod, detail)
         if after == execution.status:
             return
-        left = self._written.get(_name(execution), 0.0) + _BETWEEN_WRITES - time.monotonic()
+        before = get_condition(execution.status.conditions, SUCCEEDED)
+        troubled = observed.report is not None and observed.report.trouble
+        numbers = before is not None and before.reason == shown.reason and not troubled
+        pause = _BETWEEN_NUMBERS if numbers else _BETWEEN_WRITES
+        left = self._written.get(_name(execution), 0.0) + pause - time.monotonic()
         if left > 0:
             turn.again = left
             return
-        before = get_condition(execution.status.conditions, SUCCEEDED)
         await self._write(turn, after)
         if observed.pod is None and (before is None or before.reason != shown.reason):
             waits = shown.reason in (Waiting.SUSPENDED, Waiting.QUEUED)

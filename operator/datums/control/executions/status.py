@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
 
@@ -27,8 +28,8 @@ from datums.control.executions.pods import FETCH, MAIN
 from datums.control.executions.progress import Shown
 from datums.control.executions.verdict import Outcome
 from datums.control.executions.verify import Findings, Verified
-from datums.control.podview import PodView, epoch
-from datums.model.commit import Commit, ManifestRef
+from datums.control.podview import ContainerView, PodView, epoch
+from datums.model.commit import Commit, FetchResult, ManifestRef
 
 BACK_OFF_SECONDS: Final = 10.0
 """Before the second attempt; twice as long before each further one, as for a Job."""
@@ -132,7 +133,7 @@ def timings(pod: PodView | None, found: Findings | None) -> Timings | None:
     times = Timings(
         queued=_between(pod.created_at, pod.scheduled_at),
         pulled=_between(pod.scheduled_at, fetch.started_at),
-        downloaded=measured.get("downloaded", _between(fetch.started_at, fetch.finished_at)),
+        downloaded=measured.get("downloaded", _downloaded(fetch)),
         ran=_between(main.started_at, main.finished_at),
         uploaded=measured.get("uploaded"),
         committed=measured.get("committed"),
@@ -199,6 +200,13 @@ def _bounded(items: Iterable[T]) -> tuple[T, ...]:
             break
         kept.append(item)
     return tuple(kept)
+
+
+def _downloaded(fetch: ContainerView) -> float | None:
+    if fetch.exit_code == 0:
+        with suppress(msgspec.MsgspecError):
+            return round(msgspec.json.decode(fetch.message, type=FetchResult).seconds, 3)
+    return _between(fetch.started_at, fetch.finished_at)
 
 
 def _between(start: float, end: float) -> float | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -23,6 +25,23 @@ def test_the_end() -> None:
     assert condition(after) == ("True", "Committed", "saved")
     assert (after.completion_time, after.duration, after.progress) == (at(130), "2m20s", "2 files, 20 B")
     assert after.attempts == ()
+
+
+def test_how_long_each_phase_took() -> None:
+    found = verified()
+    commit = msgspec.structs.replace(found.commit, timings={"uploaded": 1.25, "committed": 0.004})
+    fetched = ended(0, message='{"files":2,"bytes":9,"seconds":0.41849}', when=-8)
+    of = pod(fetch=fetched, ship={"running": {"startedAt": at(-8)}}, main=ended())
+    took = status.ended(active(), NOW, GOOD, replace(found, commit=commit), of)
+    assert took.timings is not None
+    assert msgspec.to_builtins(took.timings) == {
+        "queued": 1.0,
+        "pulled": 4.0,
+        "downloaded": 0.418,
+        "ran": 4.0,
+        "uploaded": 1.25,
+        "committed": 0.004,
+    }
 
 
 def test_a_failure_without_retries_has_its_own_reason() -> None:
