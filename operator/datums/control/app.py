@@ -27,6 +27,7 @@ from datums.control.services import Reconcile, Services
 from datums.control.settings import Settings
 from datums.control.store_pool import StorePool
 from datums.control.sweeper import Sweeper
+from datums.control.upload_sweeper import UploadSweeper
 from datums.control.watch import watch_lease, watch_work
 from datums.control.workers import work
 
@@ -118,6 +119,7 @@ class Operator:
         # The first list of the watch comes after ours; what was deleted in between shows in the sweep after it.
         sweeper.soon()
         begin(sweeper.run(), "sweeper")
+        begin(UploadSweeper(services).run(), "upload-sweeper")
         self._signs_of_life = time.monotonic()
 
         def take(resource: Resource, type_: str | None, body: Obj) -> None:

@@ -28,6 +28,7 @@ class Metrics:
         "datums_store_probe_seconds": "Duration of probes of DataStores, by result (ok, or the reason why not).",
         "datums_sweeps_total": "Full lists that looked for what the watches missed.",
         "datums_ghosts_total": "Objects that a sweep found to be gone without an event, by kind.",
+        "datums_abandoned_uploads_total": "Unfinished uploads of attempts that are over, by result (removed, failed).",
         "datums_agent_reports_total": "Progress reports of pods, by result (accepted, or the HTTP status).",
         "datums_events_dropped_total": "Kubernetes Events that were not written.",
         "datums_leader": "1 where this process is the leader.",
@@ -53,6 +54,9 @@ class Metrics:
         )
         self.sweeps = Counter("datums_sweeps_total", t["datums_sweeps_total"], registry=registry)
         self._ghosts = Counter("datums_ghosts_total", t["datums_ghosts_total"], ["kind"], registry=registry)
+        self._uploads = Counter(
+            "datums_abandoned_uploads_total", t["datums_abandoned_uploads_total"], ["result"], registry=registry
+        )
         self._reports = Counter("datums_agent_reports_total", t["datums_agent_reports_total"], ["result"], registry=registry)
         self.events_dropped = Counter("datums_events_dropped_total", t["datums_events_dropped_total"], registry=registry)
         self.leader = Gauge("datums_leader", t["datums_leader"], registry=registry)
@@ -74,6 +78,11 @@ class Metrics:
     def count_report(self, result: str) -> None:
         """Counts one progress report."""
         self._reports.labels(result).inc()
+
+    def count_uploads(self, removed: int, failed: int) -> None:
+        """Counts uploads of a store that nobody would have finished."""
+        self._uploads.labels("removed").inc(removed)
+        self._uploads.labels("failed").inc(failed)
 
     def count_ghost(self, kind: str) -> None:
         """Counts one object that went without an event."""

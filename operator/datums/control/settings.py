@@ -53,6 +53,12 @@ class Settings:
     probe_timeout_seconds: float = _setting(20.0, "How long one probe may take before the DataStore is EndpointUnreachable.")
     secret_check_seconds: float = _setting(15.0, "Time between two looks at the version of a DataStore's Secret.")
     secret_retry_seconds: float = _setting(5.0, "The same while the DataStore is not ready.")
+    upload_sweep_seconds: float = _setting(
+        3600.0, "Time between two looks for unfinished uploads of attempts that are over; they are billed, and seen nowhere."
+    )
+    upload_keep_seconds: float = _setting(
+        172800.0, "How old such an upload must be before it is removed from the store; it protects those of other clusters."
+    )
     image: str = _setting("datums:dev", "Image of the containers fetch, ship and gate: the operator's own.")
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = _setting("IfNotPresent", "Pull policy of that image.")
     image_pull_secrets: tuple[str, ...] = _setting(
@@ -86,9 +92,9 @@ class Settings:
             names = ("lease_retry_seconds", "lease_renew_seconds", "lease_seconds")
             given = ", ".join(f"{variable(n)}={getattr(self, n):g}" for n in names)
             raise SettingsError(f"these times must all be above 0 and grow in this order: {given}")
-        for name in ("workers", "store_threads"):
+        for name in ("workers", "store_threads", "upload_sweep_seconds"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{variable(name)} is {getattr(self, name)}: it must be at least 1")
+                raise SettingsError(f"{variable(name)} is {getattr(self, name):g}: it must be at least 1")
 
 
 def variable(name: str) -> str:

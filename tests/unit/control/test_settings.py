@@ -30,6 +30,7 @@ def test_the_environment_is_read_and_flags_win() -> None:
     [
         ({"DATUMS_WORKERS": "many"}, "DATUMS_WORKERS is 'many': it must be a whole number"),
         ({"DATUMS_WORKERS": "0"}, "DATUMS_WORKERS is 0: it must be at least 1"),
+        ({"DATUMS_UPLOAD_SWEEP_SECONDS": "0"}, "DATUMS_UPLOAD_SWEEP_SECONDS is 0: it must be at least 1"),
         ({"DATUMS_SWEEP_SECONDS": "soon"}, "DATUMS_SWEEP_SECONDS is 'soon': it must be a number"),
         ({"DATUMS_LOG_LEVEL": "loud"}, "DATUMS_LOG_LEVEL is 'loud': it must be one of DEBUG, INFO, WARNING, ERROR"),
         ({"DATUMS_LEASE_RENEW_SECONDS": "20"}, "DATUMS_LEASE_RENEW_SECONDS=20, DATUMS_LEASE_SECONDS=15"),
