@@ -20,8 +20,9 @@ from datums.control.executions import template
 from datums.control.executions.command import command_of
 from datums.control.executions.errors import NotStartable
 from datums.control.executions.lookup import Lookup
+from datums.control.executions.planning import plan_of
 from datums.control.executions.pods import build
-from datums.control.executions.resolve import plan_of, resolve, resolve_output
+from datums.control.executions.resolve import resolve, resolve_output
 from datums.control.executions.verify import Verified
 from datums.control.kube import DATUMS, PODS, SECRETS, AlreadyExists, Forbidden, KubeError, NotFound, Obj
 from datums.control.podview import PodView

@@ -1,24 +1,16 @@
-"""From an execution's spec to the plan of an attempt: which stores, which sources. Pure over what was looked up."""
+"""From the names in an execution's spec to stores and sources. Pure over what was looked up."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
-
-import msgspec
 
 from datums.api.datum import Datum
 from datums.api.execution import Execution, ExecutionSpec, Input
 from datums.api.reasons import Failed
-from datums.control.executions.attempt import ref
-from datums.control.executions.command import values_of
 from datums.control.executions.errors import NotStartable
-from datums.control.executions.pods import project_id
-from datums.control.podview import epoch
 from datums.control.store_access import (
     StoreChoiceError,
     check_writable,
@@ -35,7 +27,7 @@ from datums.model.globs import fixed_prefix, is_glob
 from datums.model.ids import is_bundle, set_of_datum
 from datums.model.layout import projects_prefix
 from datums.model.links import BucketLink, DatumLink, Link, LinkError, Pin, StoreLink, WebLink
-from datums.model.plan import DatumSource, InputPlan, ObjectsSource, OutputPlan, Plan, SetSource, Source, StoreAccess, WebSource
+from datums.model.plan import DatumSource, InputPlan, ObjectsSource, SetSource, Source, WebSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,58 +226,3 @@ class _Resolver:
             raise NotStartable(Failed.STORE_NOT_READY, f"{why}; the execution starts when it is")
         self.used[name_of(store)] = store
         return name_of(store)
-
-
-def plan_of(
-    execution: Execution, attempt: int, resolved: Resolution, access: Mapping[str, StoreAccess], command: str, agent_url: str
-) -> Plan:
-    """The plan of an attempt.
-
-    Args:
-        access: by `<namespace>/<name>`, for every store of the resolution.
-        command: expanded.
-    """
-    spec, values = execution.spec, values_of(execution.spec)
-    return Plan(
-        execution=ref(execution, attempt),
-        stores=dict(access),
-        output=OutputPlan(store=resolved.output, datum_limit=spec.outputs.datum_limit, packs=spec.outputs.packs),
-        inputs=resolved.inputs,
-        parameters=values,
-        config=config_of(execution),
-        provenance={
-            "execution": msgspec.to_builtins(ref(execution, attempt)),
-            "image": spec.image,
-            "command": command,
-            "parameters": values,
-        },
-        agent_url=agent_url,
-    )
-
-
-def config_of(execution: Execution) -> dict[str, Any]:
-    """`/valohai/config/execution.json`. A Kubernetes cluster counts no executions: the counter is a number that follows from the
-    uid, below a million, so that it stays the same for every attempt. Who created the object is not known to it."""
-    meta, namespace = execution.metadata, execution.metadata.namespace
-    created = datetime.fromtimestamp(epoch(meta.creation_timestamp), UTC).isoformat()
-    return {
-        "valohai.execution-id": meta.uid,
-        "valohai.execution-counter": zlib.crc32(meta.uid.encode()) % 1_000_000,
-        "valohai.execution-title": meta.name,
-        "valohai.execution-step": meta.name,
-        "valohai.execution-image": execution.spec.image,
-        "valohai.execution-status": "created",
-        "valohai.execution-ctime": created,
-        "valohai.execution-duration": None,
-        "valohai.execution-qtime": None,
-        "valohai.execution-tags": [],
-        "valohai.project-id": project_id(namespace),
-        "valohai.project-name": f"{namespace}/{namespace}",
-        "valohai.commit-identifier": "",
-        "valohai.creator-email": "",
-        "valohai.creator-id": None,
-        "valohai.creator-name": "",
-        "valohai.environment-id": project_id(namespace),
-        "valohai.environment-name": "kubernetes",
-        "valohai.environment-slug": "kubernetes",
-    }

@@ -8,7 +8,8 @@ import pytest
 
 from datums.api.datum import Datum
 from datums.control.executions.errors import NotStartable
-from datums.control.executions.resolve import Resolution, Surroundings, config_of, links_of, plan_of, resolve
+from datums.control.executions.planning import config_of, plan_of
+from datums.control.executions.resolve import Resolution, Surroundings, links_of, resolve
 from datums.model import ids
 from datums.model.plan import DatumSource, ObjectsSource, SetSource, WebSource
 from tests.unit.control.executions.kit import UID, execution
