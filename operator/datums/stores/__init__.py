@@ -12,9 +12,19 @@ def open_store(access: StoreAccess, credentials: Mapping[str, str]) -> Store:
     """A store to read from and write to. Opening sends nothing: what is wrong shows at the first call.
 
     Args:
-        credentials: the keys of the DataStore's Secret (`AWS_ACCESS_KEY_ID`, …).
+        credentials: the keys of the DataStore's Secret (`AWS_ACCESS_KEY_ID`, …); empty for an anonymous store.
     """
     # Here, for a driver costs tens of milliseconds to import, and one is all that a pod needs.
-    from datums.stores.s3 import S3Store  # noqa: PLC0415
+    match access.kind:
+        case "gcs":
+            from datums.stores.gcs import GCSStore  # noqa: PLC0415
 
-    return S3Store(access, credentials)
+            return GCSStore(access, credentials)
+        case "azure":
+            from datums.stores.azure import AzureStore  # noqa: PLC0415
+
+            return AzureStore(access, credentials)
+        case "s3" | "ovh" | "oracle":
+            from datums.stores.s3 import S3Store  # noqa: PLC0415
+
+            return S3Store(access, credentials)

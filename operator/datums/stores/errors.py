@@ -5,6 +5,7 @@ StoreError
 ├── AlreadyExists         written with `if_absent`, but the key is taken       (for the caller to judge)
 ├── Changed               the object is not the version that was asked for     InputChanged
 ├── UnsupportedKey        a key that the driver cannot address exactly         InvalidSpec
+├── NotSupported          the service has no such function                     (for the caller to judge)
 ├── AccessDenied          wrong key, or not allowed                            AccessDenied
 │   ├── CredentialExpired a session's credential has had its time              AccessDenied
 │   └── ReadOnly          reading is allowed, writing is not                   ReadOnly
@@ -63,6 +64,10 @@ class UnsupportedKey(StoreError):
     """The driver cannot address this key exactly."""
 
     reason = Failed.INVALID_SPEC
+
+
+class NotSupported(StoreError):
+    """The service does not have this function."""
 
 
 class AccessDenied(StoreError):

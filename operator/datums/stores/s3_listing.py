@@ -19,8 +19,9 @@ from urllib.parse import unquote_plus, urlsplit
 from xml.etree import ElementTree
 
 from datums.stores import errors, sigv4
+from datums.stores.answers import Answer, Target, classify, read_answer
 from datums.stores.protocol import ObjectInfo
-from datums.stores.s3_errors import Answer, Target, classify, read_answer
+from datums.stores.s3_codes import S3_CODES
 
 _TRIES: Final = 3
 _TIMEOUT: Final = 30.0
@@ -98,7 +99,7 @@ class Listing:
         return page
 
     def _fail(self, answer: Answer) -> NoReturn:
-        raise classify(answer, self._target, "list") from None
+        raise classify(answer, self._target, "list", S3_CODES) from None
 
 
 def _answer(status: int, body: IO[bytes]) -> Answer:

@@ -1,0 +1,35 @@
+"""How obstore's clients are set up, whatever the provider."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from datums.model.plan import StoreAccess
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+CONNECT_SECONDS: Final = 5
+SILENCE_SECONDS: Final = 60
+"""Between two reads, not for the whole: a large object over a slow line takes its time."""
+USER_AGENT: Final = "datums"
+
+ONE_TRY: Final[RetryConfig] = {"max_retries": 0, "retry_timeout": timedelta(seconds=20)}
+"""Who calls decides about another try; a client that tries by itself would hide that it is asked to slow down."""
+
+
+def client_options(access: StoreAccess) -> ClientConfig:
+    """Timeouts, trust and proxy of a store's obstore client."""
+    options: ClientConfig = {
+        "allow_http": access.endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        "read_timeout": timedelta(seconds=SILENCE_SECONDS),
+        "timeout": timedelta(hours=12),
+        "user_agent": USER_AGENT,
+    }
+    if access.ca_bundle:
+        options["root_certificate"] = access.ca_bundle
+    if access.proxy:
+        options["proxy_url"] = access.proxy
+    return options
