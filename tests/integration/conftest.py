@@ -1,6 +1,21 @@
 """Fixtures of the integration tests: real servers on loopback."""
 
+from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
 from tests.integration.s3_fixture import bucket, s3_server
+from tests.integration.ship_kit import pod, pods
 
-__all__ = ["bucket", "control_plane", "kube", "kube_api", "namespace", "operator", "s3_server", "secret"]
+__all__ = [
+    "bucket",
+    "control_plane",
+    "gcs",
+    "gcs_server",
+    "kube",
+    "kube_api",
+    "namespace",
+    "operator",
+    "pod",
+    "pods",
+    "s3_server",
+    "secret",
+]

@@ -1,0 +1,52 @@
+"""The errors of Google Cloud Storage, which has two APIs: XML, by which obstore speaks, and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from datums.stores.answers import Answer, Codes, read_answer
+
+NO_BUCKET: Final = "NoSuchBucket"
+CLOCK: Final = "RequestTimeTooSkewed"
+
+GCS_CODES: Final = Codes(
+    protocol="Google Cloud Storage",
+    no_bucket=frozenset({NO_BUCKET, "InvalidBucketName"}),
+    no_object=frozenset({"NoSuchKey", "notFound"}),
+    bad_key=frozenset({"AuthenticationRequired", "InvalidSecurity", "SignatureDoesNotMatch", "authError", "required"}),
+    expired=frozenset({"ExpiredToken", "TokenExpired"}),
+    clock=frozenset({CLOCK}),
+    denied=frozenset({"AccessDenied", "AccountProblem", "UserProjectAccessDenied", "forbidden", "insufficientPermissions"}),
+    slow_down=frozenset({"SlowDown", "TooManyRequests", "rateLimitExceeded", "userRateLimitExceeded"}),
+    busy=frozenset({"IncompleteBody", "InternalError", "backendError", "internalError"}),
+    changed=frozenset({"PreconditionFailed", "conditionNotMet"}),
+    unsupported=frozenset({"NotImplemented", "notImplemented"}),
+    damaged=frozenset({"BadDigest"}),
+)
+"""Source: cloud.google.com/storage/docs/xml-api/reference-status and docs/json_api/v1/status-codes"""
+
+_NO_BODY: Final = ("", "Not Found", "Conflict", "Precondition Failed")
+
+
+def read_text(text: str) -> Answer:
+    """What a message of obstore tells."""
+    answer = read_answer(text)
+    if not answer.status or answer.code:
+        return answer
+    # The first line is the sentence with the body at its end; what follows is for debugging.
+    line = text.split("\n", 1)[0].partition("non-2xx status code: ")[2].partition(": ")[2]
+    return read_body(answer.status, line)
+
+
+def read_body(status: int, body: str) -> Answer:
+    """What the body of an answer tells, of either API."""
+    code = message = ""
+    try:
+        error = json.loads(body)["error"]
+        message = str(error.get("message", ""))[:300]
+        code = str((error.get("errors") or [{}])[0].get("reason", ""))[:64]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        answer = read_answer(f"non-2xx status code: {status} : {body[:65536]}")
+        return answer._replace(foreign=answer.foreign and body.strip() not in _NO_BODY)
+    return Answer(status=status, code=code, message=message)

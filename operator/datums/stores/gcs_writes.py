@@ -1,0 +1,146 @@
+"""Writing by Google's JSON API: objects in parts, and whole ones where a service has no XML API for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from secrets import token_hex
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from datums.stores import errors
+from datums.stores.answers import Target, other_protocol
+from datums.stores.gcs_codes import GCS_CODES, NO_BUCKET
+from datums.stores.gcs_crc32c import join, measure, parse, parse_base64
+from datums.stores.gcs_json import Fail, JsonAPI, Reply
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_DESCRIPTION = "size,crc32c,generation"
+FailOf: TypeAlias = Callable[[str, str, str], Fail]
+
+
+class _Made(msgspec.Struct):
+    """An object as the service describes it."""
+
+    size: str = ""
+    crc32c: str = ""
+    generation: str = ""
+
+
+class Writes:
+    """Of one bucket. What the service says of an object is compared with what was sent.
+
+    Args:
+        fail: (key, what is done, the code that a plain 404 stands for) → what makes an error of an answer.
+        target: (key) → for messages.
+    """
+
+    def __init__(self, api: JsonAPI, fail: FailOf, target: Callable[[str], Target]) -> None:
+        self._api = api
+        self._fail = fail
+        self._target = target
+
+    def put(self, key: str, data: Buffer, *, if_absent: bool) -> None:
+        """One object in one request.
+
+        Raises:
+            Changed: with `if_absent`, the key is taken.
+        """
+        boundary = token_hex(16)
+        head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps({'name': key})}\r\n--{boundary}\r\n\r\n"
+        condition = {"ifGenerationMatch": "0"} if if_absent else {}
+        reply = self._api.send(
+            "POST",
+            self._api.upload(uploadType="multipart", fields=_DESCRIPTION, **condition),
+            self._fail(key, "write", NO_BUCKET),
+            body=b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode())),
+            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+        )
+        made = self._read(key, reply)
+        if parse_base64(made.crc32c) != measure(data).crc32c:
+            # This very generation, which nobody else has written.
+            with suppress(errors.StoreError):
+                self._api.send("DELETE", self._api.object(key, generation=made.generation), self._fail(key, "remove", ""))
+            raise self._error(errors.Unavailable, key, "arrived other than it was sent")
+
+    def begin(self, key: str) -> str:
+        """Begins a resumable session, and returns its URL."""
+        headers = {"Content-Type": "application/json", "X-Upload-Content-Type": "application/octet-stream"}
+        url = self._api.upload(uploadType="resumable", name=key)
+        reply = self._api.send("POST", url, self._fail(key, "write", NO_BUCKET), body=b"{}", headers=headers)
+        session = reply.headers.get("Location", "")
+        if not session:
+            raise other_protocol(self._target(key), GCS_CODES, "an upload without a Location")
+        return session
+
+    def put_part(self, key: str, session: str, data: Buffer, offset: int, size: int) -> str:
+        """One part, and its tag. The last one makes the object appear."""
+        piece = measure(data)
+        end = offset + piece.size
+        # A part that was sent before is sent whole: Google passes over the bytes that it has.
+        within = f"{offset}-{end - 1}" if piece.size else "*"
+        headers = {"Content-Range": f"bytes {within}/{size}", "Content-Type": "application/octet-stream"}
+        fail = self._fail(key, "write", "")
+        try:
+            reply = self._api.send("PUT", session, fail, body=data, headers=headers, signed=False, expected=(200, 201, 308))
+        except errors.NotFound:
+            if end == size and self._has(key, size):
+                return str(piece)  # sent before, and its answer was lost; `compare` judges
+            raise self._lost(key) from None
+        if reply.status == 308:
+            kept = _kept(reply)
+            if kept < offset:
+                raise self._lost(key)
+            if kept < end or end == size:
+                raise self._error(errors.Unavailable, key, f"was kept up to byte {kept} of {end} that were sent")
+        return str(piece)
+
+    def compare(self, key: str, tags: Sequence[str]) -> None:
+        """Compares an object with the tags of all its parts.
+
+        Raises:
+            NotFound: it is not there, as after an upload that was not sent to its end.
+            Corrupt: it is another.
+        """
+        sent, made = join(map(parse, tags)), self._described(key)
+        if (int(made.size), parse_base64(made.crc32c)) != (sent.size, sent.crc32c):
+            raise self._error(errors.Corrupt, key, f"is not what was sent: {made.size} bytes instead of {sent.size}, or others")
+
+    def abort(self, key: str, session: str) -> None:
+        """Ends a session; one that is not there is no error."""
+        # 499 is Google's answer to it.
+        gone = (200, 204, 404, 410, 499)
+        self._api.send("DELETE", session, self._fail(key, "remove", ""), signed=False, expected=gone)
+
+    def _described(self, key: str) -> _Made:
+        url = self._api.object(key, fields=_DESCRIPTION)
+        return self._read(key, self._api.send("GET", url, self._fail(key, "read", "")))
+
+    def _has(self, key: str, size: int) -> bool:
+        try:
+            return self._described(key).size == str(size)
+        except errors.NotFound:
+            return False
+
+    def _read(self, key: str, reply: Reply) -> _Made:
+        made: _Made | None = reply.read(_Made)
+        if made is None or not (made.size.isdecimal() and made.crc32c and made.generation):
+            raise other_protocol(self._target(key), GCS_CODES, "an object without a description")
+        return made
+
+    def _lost(self, key: str) -> errors.StoreError:
+        return self._error(errors.NotFound, key, "is no longer being written: the upload has ended, and must begin anew")
+
+    def _error(self, kind: type[errors.StoreError], key: str, what: str) -> errors.StoreError:
+        target = self._target(key)
+        return kind(f"DataStore {target.store}: {target.uri} {what}", store=target.store, key=key)
+
+
+def _kept(reply: Reply) -> int:
+    """How many bytes of an upload Google has, as `Range: bytes=0-<last>` says; without it none."""
+    _, _, last = reply.headers.get("Range", "").rpartition("-")
+    return int(last) + 1 if last.isdecimal() else 0
