@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import json
+import tarfile
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -259,22 +260,36 @@ class Pod:
         return commit(store, plan, files, **changes)
 
 
-def commit(store: Any, plan: plans.Plan, files: dict[str, bytes], *, outside: bool = False, **changes: Any) -> Commit:
+def commit(
+    store: Any,
+    plan: plans.Plan,
+    files: dict[str, bytes],
+    *,
+    outside: bool = False,
+    packed: bool = False,
+    offset: int = 0,
+    **changes: Any,
+) -> Commit:
     """Writes a commit as `ship` does.
 
     Args:
         outside: the manifest says that the files lie where they must not.
+        packed: all files lie in one pack.
+        offset: where the manifest says that files begin that lie in no pack.
     """
     ref = plan.execution
     prefix = layout.attempt_prefix(store.prefix, ref.namespace, ref.name, ref.uid, ref.attempt)
     of = ids.set_of_attempt(ref.uid, ref.attempt)
     entries = []
+    offsets = pack(store, layout.pack_key(prefix, 0), files) if packed else {}
     for path, data in sorted(files.items()):
         digest = hashlib.sha256(data).hexdigest()
         key = layout.file_key("elsewhere/" if outside else prefix, path, 0)
-        if len(files) < 300:
+        if packed:
+            key = layout.pack_key(prefix, 0)
+        elif len(files) < 300:
             store.put(key, data)
-        where = manifest.Location(store=store.name, key=key)
+        where = manifest.Location(store=store.name, key=key, offset=offsets.get(path, offset))
         datum = str(ids.file_id(of, path, 0, digest))
         entries.append(manifest.Entry(path=path, size=len(data), sha256=digest, datum=datum, location=where))
     out = io.BytesIO()
@@ -294,6 +309,20 @@ def commit(store: Any, plan: plans.Plan, files: dict[str, bytes], *, outside: bo
         made = replace(made, inputs=Resolved(files=len(pinned), bytes=1, pinned=[Pinned(**p) for p in pinned]))
     store.put(layout.commit_key(prefix), msgspec.json.encode(replace(made, **changes)))
     return made
+
+
+def pack(store: Any, key: str, files: dict[str, bytes]) -> dict[str, int]:
+    """Writes the files as one tar; where each begins."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    store.put(key, out.getvalue())
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        return {member.name: member.offset_data for member in tar}
 
 
 def running() -> Obj:
