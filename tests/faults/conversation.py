@@ -83,7 +83,7 @@ class Conversation:
             case "redirect":
                 self._drain(head)
                 self._answer(head, "302 Found", {"Location": head.target}, b"")
-            case "list-repeat" if (page := self._proxy.pages.get(_listing_of(head))) is not None:
+            case "list-repeat" if (page := self._page_before(head)) is not None:
                 self._drain(head)
                 self._answer(head, "200 OK", {"Content-Type": "application/xml"}, page)
             case _:
@@ -187,6 +187,9 @@ class Conversation:
     def _remember(self, head: Head, page: bytes) -> None:
         if listing.is_listing(head.method, head.target):
             self._proxy.pages[_listing_of(head)] = page
+
+    def _page_before(self, head: Head) -> bytes | None:
+        return self._proxy.pages.get(_listing_of(head)) if "continuation-token=" in head.target else None
 
     def _drain(self, head: Head, up_to: int | None = None) -> None:
         got = 0

@@ -160,8 +160,7 @@ WAYS: dict[str, Fault] = {
 """Each way in which one request fails, as a sweep tries them: the fault without its place."""
 
 TRANSIENT: Sequence[str] = (
-    "500", "503", "429", "502 page", "reset before", "reset in the request", "reset after", "cut", "longer", "shorter",
-    "lost answer",
+    "500", "503", "429", "502 page", "reset before", "reset in the request", "reset after", "cut", "lost answer",
 )  # fmt: skip
 """Those that hold nobody up for long and that another try mends: once is no reason to fail."""
 
