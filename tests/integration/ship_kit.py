@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from datums.model import layout, manifest, plan, podpaths
 from datums.model.commit import Commit
@@ -22,10 +27,11 @@ from tests.integration.s3_fixture import S3Server
 
 SOURCE = Path(__file__).parents[2] / "operator"
 NAMESPACE = "churn"
+NOBODY = 65534
 # Another user may not be allowed to read this Python's files: everything is imported before it becomes that user.
 _AS_USER = """
-import http.client, http.server, os, sys, urllib.parse
-import datums.stores.s3, datums.transfer.local_agent, datums.transfer.shipment
+import http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib3
+import datums.stores.s3, datums.stores.upload, datums.transfer.local_agent, datums.transfer.shipment
 from datums.transfer import ship
 os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
 os._exit(ship.main())
@@ -46,13 +52,24 @@ class ShipPod:
 
     Args:
         user: the uid that `ship` runs as; None for the test's own.
+        packs: as in the plan.
     """
 
-    def __init__(self, root: Path, server: S3Server, bucket: str, *, user: int | None = None, **access: Any) -> None:
+    def __init__(
+        self,
+        root: Path,
+        server: S3Server,
+        bucket: str,
+        *,
+        user: int | None = None,
+        packs: Literal["Auto", "Never"] = "Auto",
+        **access: Any,
+    ) -> None:
         self.root = root
         self.server = server
         self.bucket = bucket
         self.user = user
+        self.packs: Literal["Auto", "Never"] = packs
         self.outputs = self.at(podpaths.OUTPUTS_VOLUME) / podpaths.OUTPUTS_SUBPATH
         self.execution = ExecutionRef(namespace=NAMESPACE, name="train", uid=str(uuid4()), attempt=1)
         self.access = server.access(bucket, **({"credentials": "store-0.json"} | access))
@@ -87,7 +104,7 @@ class ShipPod:
         document = Plan(
             execution=self.execution,
             stores={self.access.name: access or self.access},
-            output=OutputPlan(store=self.access.name),
+            output=OutputPlan(store=self.access.name, packs=self.packs),
             provenance={"command": "true", "image": "debian"},
             agent_url=self.agent_url,
         )
@@ -120,11 +137,22 @@ class ShipPod:
         self._lifeline = None
 
     def main_was_seen(self) -> None:
-        wait_for(lambda: "started" in self.journal(), what="ship to see main")
+        wait_for(lambda: self.ask("SELECT 1 FROM facts WHERE name = 'started'"), what="ship to see main")
 
-    def journal(self) -> str:
-        path = self.at(podpaths.STATE) / "journal.jsonl"
-        return path.read_text() if path.exists() else ""
+    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What the journal answers; nothing where there is none yet."""
+        path = self.at(podpaths.STATE) / "journal.db"
+        if not path.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            try:
+                return database.execute(query, values).fetchall()
+            except sqlite3.OperationalError:  # its tables are being made
+                return []
+
+    def is_saved(self, path: str) -> bool:
+        """Whether a file of this path lies in the store."""
+        return bool(self.ask("SELECT 1 FROM done WHERE path = ?", path))
 
     def log(self) -> str:
         return (self.root / "ship.log").read_text()
@@ -160,9 +188,9 @@ class ShipPod:
             if entry.is_directory:
                 continue
             assert entry.location is not None and entry.location.key.startswith(self.prefix)
-            data = (
-                b"".join(store.stream(entry.location.key, 0, entry.size or None)) if entry.size else store.get(entry.location.key)
-            )
+            data = b"".join(bytes(chunk) for chunk in store.stream(entry.location.key, entry.location.offset, entry.size))
+            if not entry.size:
+                assert entry.location.offset or not store.get(entry.location.key)
             assert (len(data), hashlib.sha256(data).hexdigest()) == (entry.size, entry.sha256)
             assert (entry.path, entry.sequence) not in found
             found[entry.path, entry.sequence] = data
@@ -177,17 +205,59 @@ class ShipPod:
             process.wait()
 
 
-def pods(root: Path, server: S3Server, bucket: str) -> Iterator[Callable[..., ShipPod]]:
+Pods: TypeAlias = Callable[..., ShipPod]
+
+
+@pytest.fixture
+def pods(s3_server: S3Server, bucket: str) -> Iterator[Pods]:
     """Makes pods, and ends what they run."""
+    # Not tmp_path: other users may not look into that.
+    root = Path(tempfile.mkdtemp(prefix="datums-ship-"))
+    root.chmod(0o755)
     made: list[ShipPod] = []
 
     def make(**options: Any) -> ShipPod:
         directory = root / f"pod-{len(made)}"
         directory.mkdir()
-        pod = ShipPod(directory, server, bucket, **options)
+        pod = ShipPod(directory, s3_server, bucket, **options)
         made.append(pod)
         return pod
 
     yield make
     for pod in made:
         pod.close()
+    shutil.rmtree(root)
+
+
+@pytest.fixture(params=["as-is", "nobody"])
+def pod(request: pytest.FixtureRequest, pods: Pods) -> ShipPod:
+    """A pod whose `ship` runs as the test's user, and one whose `ship` runs as nobody."""
+    if request.param == "nobody" and os.geteuid() != 0:
+        pytest.skip("only root can become nobody")
+    return pods(user=NOBODY if request.param == "nobody" else None)
+
+
+def write(pod: ShipPod, path: str, data: bytes, mode: int = 0o644) -> Path:
+    """As main does: by the user that `ship` runs as, too."""
+    target = pod.outputs / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    target.chmod(mode)
+    if pod.user is not None:
+        for made in (target, *target.parents):
+            if made == pod.outputs:
+                break
+            os.lchown(made, pod.user, pod.user)
+    return target
+
+
+def run_to_commit(pod: ShipPod) -> Any:
+    pod.start()
+    pod.main_starts()
+    pod.main_was_seen()
+    pod.main_ends()
+    return pod.committed()
+
+
+def problems(pod: ShipPod) -> dict[str, str]:
+    return {problem.path: problem.message for problem in pod.commit().outputs.problems}

@@ -90,7 +90,7 @@ class Store(Protocol):
             version: where not empty, this version is read (`ObjectInfo.version`).
         """
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+    def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         """Writes a small object in one request.
 
         Args:

@@ -2,7 +2,7 @@
 
 The outputs directory is scanned. inotify would need a watch for every directory (new ones are filled before they are watched) and
 loses events when its queue is full, and so would need the scan as well; a scan of a small tree costs little, and a large tree's is
-made less often.
+made less often. For how long a file was left alone is told by its ctime, which nobody can set: so nothing has to be kept of it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import stat
 import threading
 import time
 
-from datums.transfer.journal import Drop, Journal
-from datums.transfer.outputs import Found, Gone, Identity, Refused, is_open_for_writing, open_directory, opened, walk
-from datums.transfer.uploads import Places, Uploader
+from datums.transfer import packs
+from datums.transfer.journal import Journal, Slot
+from datums.transfer.outputs import Gone, Identity, Refused, is_open_for_writing, is_text, open_directory, opened, walk
+from datums.transfer.packs import Candidate
+from datums.transfer.places import Places, taken_name
+from datums.transfer.uploads import Uploader
 
 _SCAN_SECONDS = 0.25
 _SCAN_SHARE = 20
@@ -22,6 +25,7 @@ _SCAN_SHARE = 20
 _QUIET_SECONDS = 2.0
 _WRITE_BITS = 0o222
 _MAX_VERSIONS = 4
+_MAX_REMEMBERED = 10_000
 
 
 def quiet_seconds(versions: int) -> float | None:
@@ -31,28 +35,25 @@ def quiet_seconds(versions: int) -> float | None:
     eight times as long, and after the fourth it waits for the end.
 
     Args:
-        versions: how many keys of its path were written to.
+        versions: how many of its versions were sent.
     """
     return _QUIET_SECONDS * 8**versions if versions < _MAX_VERSIONS else None
 
 
-def is_text(path: str) -> bool:
-    """Whether the path is UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 class LiveUploads:
-    """Takes read-only files away and uploads them, and uploads files that are closed and quiet, in a thread of its own."""
+    """Takes read-only files away and uploads them, and uploads files that are closed and quiet, in a thread of its own.
 
-    def __init__(self, places: Places, journal: Journal, uploader: Uploader) -> None:
+    Args:
+        pack: whether small files are grouped.
+    """
+
+    def __init__(self, places: Places, journal: Journal, uploader: Uploader, *, pack: bool) -> None:
         self._places = places
         self._journal = journal
         self._uploader = uploader
-        self._seen: dict[str, tuple[Identity, float]] = {}
+        self._pack = pack
+        self._small: list[Candidate] = []
+        self._small_bytes = 0
         self._cannot_take: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-uploads", daemon=True)
@@ -71,7 +72,7 @@ class LiveUploads:
         while not self._stopping.wait(pause):
             before = time.thread_time()
             try:
-                self.scan(time.monotonic())
+                self.scan(time.time())
             except OSError as error:
                 # The journal or the volume fails. Nothing is lost: the end sees every file again.
                 self._uploader.trouble = f"the pod's own volumes fail: {error.strerror or error}; free space on the node"
@@ -81,64 +82,92 @@ class LiveUploads:
         """Looks at every file once.
 
         Args:
-            now: seconds of a monotonic clock.
+            now: seconds since the epoch.
         """
-        seen: dict[str, tuple[Identity, float]] = {}
+        self._small.clear()
+        self._small_bytes = 0
         for found in walk(self._places.files):
             if self._stopping.is_set():
                 return
             if not stat.S_ISREG(found.status.st_mode) or not is_text(found.path):
                 continue
-            if not found.status.st_mode & _WRITE_BITS and found.path not in self._cannot_take and self._take(found.path):
+            if not found.status.st_mode & _WRITE_BITS and self._may_take(found.path) and self._take(found.path):
                 continue
-            identity = Identity.of(found.status)
-            last = self._seen.get(found.path)
-            since = last[1] if last is not None and last[0] == identity else now
-            seen[found.path] = identity, since
-            if self._is_ready(found, identity, now - since):
-                self._uploader.submit([(found.path, "")])
-        self._seen = seen
-        self._uploader.submit(slot for slot in self._taken() if not self._uploader.is_busy_with(slot))
+            self._consider((found.path, 0), found.status, now)
+        for token, status in self._places.taken_files():
+            if (path := self._journal.path_of_take(token)) is not None:
+                self._consider((path, token), status, now)
+        if not self._stopping.is_set():
+            self._send_small()
 
-    def _is_ready(self, found: Found, identity: Identity, quiet: float) -> bool:
-        slot = (found.path, "")
-        needed = quiet_seconds(self._journal.begun(found.path))
-        if needed is None or quiet < needed or self._uploader.is_busy_with(slot):
-            return False
-        done = self._journal.done.get(slot)
-        return done is None or done.identity != identity
+    def _consider(self, slot: Slot, status: os.stat_result, now: float) -> None:
+        """Uploads the file if its time has come; a small one with others."""
+        age = now - status.st_ctime
+        if (not slot[1] and age < _QUIET_SECONDS) or self._uploader.is_busy_with(slot) or not self._uploader.has_room:
+            return
+        done = self._journal.done(slot)
+        identity = Identity.of(status)
+        if done is not None and done.identity == identity:
+            return
+        if not slot[1]:
+            needed = quiet_seconds(self._journal.versions(slot))
+            if needed is None or age < needed:
+                return
+            age -= needed
+        touched = done is not None and (done.identity.size, done.identity.mtime_ns) == (identity.size, identity.mtime_ns)
+        if not self._pack or touched or not packs.is_small(identity.size):
+            self._uploader.submit([slot])
+            return
+        self._small.append(Candidate(slot, identity.size, age))
+        self._small_bytes += identity.size
+        if len(self._small) >= packs.PACK_FILES or (self._small_bytes > packs.PACK_BYTES and len(self._small) >= packs.MIN_FILES):
+            self._send_small()
 
-    def _taken(self) -> list[tuple[str, str]]:
-        """The taken files that are not saved yet: those that somebody still writes to."""
-        takes = self._journal.takes.items()
-        return [(path, token) for path, tokens in takes for token in tokens if (path, token) not in self._journal.done]
+    def _send_small(self) -> None:
+        grouped, singly = packs.split(self._small)
+        for pack in grouped:
+            self._uploader.submit_pack(pack)
+        self._uploader.submit(singly)
+        self._small.clear()
+        self._small_bytes = 0
+
+    def _may_take(self, path: str) -> bool:
+        return path not in self._cannot_take and len(self._cannot_take) < _MAX_REMEMBERED
 
     def _take(self, path: str) -> bool:
         """Moves a read-only file out of main's sight; whether that was done. One that is still open for writing waits."""
         try:
             with opened(self._places.files, path) as fd:
-                if os.fstat(fd).st_mode & _WRITE_BITS or is_open_for_writing(fd):
+                status = os.fstat(fd)
+                if status.st_mode & _WRITE_BITS or is_open_for_writing(fd):
                     return False
-            token = self._journal.new_token(path)
+            token = self._journal.new_take(path)
             if not self._move(path, token):
-                self._journal.write(Drop(token))
+                if not self._places.has((path, token)):
+                    self._journal.drop_take(token)
                 return False
         except (Gone, Refused):
             return False
-        self._uploader.submit([(path, token)])
+        if not (self._pack and packs.is_small(status.st_size)):
+            self._uploader.submit([(path, token)])
         return True
 
-    def _move(self, path: str, token: str) -> bool:
+    def _move(self, path: str, token: int) -> bool:
         parent, _, name = path.rpartition("/")
-        taken = self._places.taken
+        taken, new_name = self._places.taken, taken_name(token)
         try:
             directory = open_directory(self._places.files, parent)
             try:
-                os.rename(name, token, src_dir_fd=directory, dst_dir_fd=taken)
-                if stat.S_ISREG(os.stat(token, dir_fd=taken, follow_symlinks=False).st_mode):
+                os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=taken)
+                mode = os.stat(new_name, dir_fd=taken, follow_symlinks=False).st_mode
+                if stat.S_ISREG(mode):
                     return True
-                # Main put something else there in the meantime: it gets it back.
-                os.rename(token, name, src_dir_fd=taken, dst_dir_fd=directory)
+                # Main put something else there in the meantime: it gets it back, unless there is something again.
+                if stat.S_ISDIR(mode):
+                    os.rename(new_name, name, src_dir_fd=taken, dst_dir_fd=directory)
+                else:
+                    os.link(new_name, name, src_dir_fd=taken, dst_dir_fd=directory, follow_symlinks=False)
+                    os.unlink(new_name, dir_fd=taken)
             finally:
                 os.close(directory)
         except PermissionError:
@@ -147,11 +176,3 @@ class LiveUploads:
         except OSError:
             return False
         return False
-
-
-def drop_undone_takes(places: Places, journal: Journal) -> None:
-    """Forgets the takes that an earlier life announced and did not do. To be called before anything else is taken or sealed."""
-    for path, tokens in list(journal.takes.items()):
-        for token in tokens:
-            if (path, token) not in journal.done and not places.has((path, token)):
-                journal.write(Drop(token))

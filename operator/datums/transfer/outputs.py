@@ -14,14 +14,12 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
 MAX_PATH_BYTES = 4096
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True):
+class Identity(NamedTuple):
     """What tells that a file is still the one that was read."""
 
     device: int
@@ -39,6 +37,10 @@ class Refused(Exception):
     """A file that cannot be saved; the message says why and what to do."""
 
 
+class NoDescriptors(Refused):
+    """Nothing can be opened for the moment."""
+
+
 class Gone(Exception):
     """There is no such file (any more), or no regular one."""
 
@@ -49,6 +51,20 @@ class Found(NamedTuple):
     path: str
     """POSIX, names that are not UTF-8 with surrogate escapes; an empty directory's ends in a slash."""
     status: os.stat_result
+
+
+def is_text(path: str) -> bool:
+    """Whether the path is UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str) -> str:
+    """The path as text, whatever bytes it has."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def open_directory(root: int, path: str) -> int:
@@ -67,6 +83,40 @@ def open_directory(root: int, path: str) -> int:
     return fd
 
 
+class Directories:
+    """Opens files beneath a directory, the last one's parent kept open: of files in their order, each directory is opened once.
+
+    Args:
+        root: descriptor of the directory.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._path: str | None = None
+        self._fd = -1
+
+    def __enter__(self) -> Directories:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            os.close(self._fd)
+
+    def open_file(self, path: str) -> int:
+        """A descriptor for reading, of whatever lies there, if that is no link.
+
+        Raises:
+            OSError: nothing can be opened there.
+        """
+        parent, _, name = path.rpartition("/")
+        if parent != self._path:
+            fd = open_directory(self._root, parent)
+            if self._path is not None:
+                os.close(self._fd)
+            self._path, self._fd = parent, fd
+        return os.open(name, _FILE, dir_fd=self._fd)
+
+
 @contextlib.contextmanager
 def opened(root: int, path: str) -> Iterator[int]:
     """A descriptor of the regular file at `path` beneath `root`, for reading.
@@ -74,20 +124,19 @@ def opened(root: int, path: str) -> Iterator[int]:
     Raises:
         Gone: it is not there, or something else than a regular file is.
         Refused: it cannot be read.
+        NoDescriptors: too many files are open; later it may work.
     """
-    parent, _, name = path.rpartition("/")
     try:
-        directory = open_directory(root, parent)
-        try:
-            fd = os.open(name, _FILE, dir_fd=directory)
-        finally:
-            os.close(directory)
+        with Directories(root) as directories:
+            fd = directories.open_file(path)
     except PermissionError:
         raise Refused("cannot be read: permission denied; make it readable for its owner") from None
     except OSError as error:
         # ELOOP: a link; ENXIO: a socket or a device without a driver.
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             raise Gone(path) from None
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise NoDescriptors(f"cannot be read: {error.strerror} (at most {_most_files()} at once); raise that limit") from None
         raise Refused(f"cannot be read: {error.strerror}") from None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -95,6 +144,24 @@ def opened(root: int, path: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def read_exactly(fd: int, memory: memoryview, offset: int = 0) -> bool:
+    """Fills the memory with a file's bytes from `offset` on; False where the file ends earlier.
+
+    Raises:
+        Refused: they cannot be read.
+    """
+    got = 0
+    try:
+        while got < len(memory):
+            n = os.preadv(fd, [memory[got:]], offset + got)
+            if not n:
+                return False
+            got += n
+    except OSError as error:
+        raise Refused(f"cannot be read: {error.strerror}") from None
+    return True
 
 
 def walk(root: int, problems: list[tuple[str, str]] | None = None) -> Iterator[Found]:
@@ -109,6 +176,8 @@ def walk(root: int, problems: list[tuple[str, str]] | None = None) -> Iterator[F
         directory = waiting.pop()
         try:
             with _listed(root, directory) as (fd, names):
+                # In their order, for they go into a tree that is sorted.
+                names.sort()
                 for name in names:
                     path = f"{directory}/{name}" if directory else name
                     with contextlib.suppress(FileNotFoundError):
@@ -141,6 +210,12 @@ def is_open_for_writing(fd: int) -> bool | None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def _most_files() -> int:
+    import resource  # noqa: PLC0415
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 @contextlib.contextmanager

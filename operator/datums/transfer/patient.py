@@ -1,4 +1,5 @@
-"""A store that is never given up on: every call is tried until it works, with back-off, and what holds it up is known."""
+"""A store that is never given up on: every call is tried until it works, no faster than the store copes with, and what holds it
+up is known."""
 
 from __future__ import annotations
 
@@ -11,15 +12,22 @@ from typing import TypeVar
 
 import msgspec
 
+from datums.model.places import root_of
 from datums.model.plan import StoreAccess
 from datums.stores import open_store
-from datums.stores.errors import StoreError
+from datums.stores.errors import StoreError, Throttled
 from datums.stores.protocol import Store
+from datums.transfer.flights import Flight, Flights
+from datums.transfer.pace import Pace
 from datums.transfer.say import say
 
 _FIRST_SECONDS = 0.2
 _MAX_SECONDS = 10.0
 _LOG_SECONDS = 30.0
+_SLOWEST = 1 << 20
+"""Bytes a second that any line is expected to carry before a request that only sends is said to be stuck."""
+_LONG_SECONDS = 20.0
+"""A large request that breaks after so long is taken as a sign that too many share the line."""
 
 T = TypeVar("T")
 
@@ -30,16 +38,19 @@ class PatientStore:
     Args:
         access: how to reach it.
         secret: the directory of the credentials; they are read anew when their file changes.
-        on_trouble: called when `trouble` has changed, from any thread.
+        on_trouble: called when a call fails and when one succeeds after that, from any thread.
     """
 
     def __init__(self, access: StoreAccess, secret: Path, on_trouble: Callable[[], None] = lambda: None) -> None:
         self._access = access
         self._on_trouble = on_trouble
+        self._root = root_of(access.kind, access.bucket, access.account)
         self._credentials = secret / access.credentials
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._store: Store | None = None
+        self._pace = Pace(access.concurrency)
+        self._flights = Flights()
         self._since = 0.0
         self._trouble = ""
         self._logged = -_LOG_SECONDS
@@ -47,29 +58,45 @@ class PatientStore:
     @property
     def trouble(self) -> str:
         """What holds the calls up, and since when; empty when nothing does."""
-        return self._trouble
+        return self._flights.stuck() or self._trouble
 
-    def call(self, what: Callable[[Store], T], *, accept: tuple[type[StoreError], ...] = ()) -> T:
+    def call(self, key: str, what: Callable[[Store], T], *, accept: tuple[type[StoreError], ...] = (), size: int = 0) -> T:
         """What the call returns, however long it takes.
 
         Args:
+            key: of the object that it is about.
             what: the call; made again and again while the store fails.
             accept: failures that are an answer: they are raised.
+            size: bytes that it sends.
         """
         pause = _FIRST_SECONDS
-        while True:
-            try:
-                answer = what(self._current())
-            except accept:
-                self._clear()
-                raise
-            except (StoreError, OSError, msgspec.MsgspecError) as error:
-                self._note(str(error))
-            else:
-                self._clear()
-                return answer
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
-            pause = min(_MAX_SECONDS, pause * 2)
+        with self._flights.flight(f"{self._root}/{key}") as flight:
+            # Bytes that were handed to a driver cannot be seen to move: the time that a slow line needs for them is no standstill.
+            allowed = size / _SLOWEST
+            while True:
+                try:
+                    with self._pace.slot():
+                        began = time.time()
+                        if not flight.trouble:
+                            flight.moved_at = began + allowed
+                        answer = what(self._current())
+                except accept:
+                    self._clear()
+                    raise
+                except Throttled as error:
+                    self._pace.throttled(error.retry_after)
+                    self._failed(flight, began, error)
+                    continue  # the pace makes it wait
+                except (StoreError, OSError, msgspec.MsgspecError) as error:
+                    if size and time.time() - began > _LONG_SECONDS:
+                        self._pace.throttled()
+                    self._failed(flight, began, error)
+                else:
+                    self._pace.went_well()
+                    self._clear()
+                    return answer
+                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                pause = min(_MAX_SECONDS, pause * 2)
 
     def _current(self) -> Store:
         with self._lock:
@@ -86,7 +113,10 @@ class PatientStore:
         status = self._credentials.stat()
         return status.st_ino, status.st_mtime_ns
 
-    def _note(self, error: str) -> None:
+    def _failed(self, flight: Flight, began: float, error: Exception) -> None:
+        if not flight.trouble:
+            flight.moved_at = began
+        flight.failed(str(error))
         with self._lock:
             now = time.time()
             self._since = self._since or now

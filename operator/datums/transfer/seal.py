@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from datums.model import ids, layout, manifest
 from datums.model.commit import MAX_PROBLEMS, Commit, ManifestRef, Problem, Resolved, Saved, SetIndex
-from datums.model.manifest import Entry, Header, Location
+from datums.model.manifest import Header, Summary
 from datums.model.plan import Plan, StoreAccess
 from datums.stores.errors import AlreadyExists
 from datums.stores.protocol import Store
-from datums.transfer.inventory import Inventory
-from datums.transfer.journal import Done, Journal, Slot
+from datums.transfer.journal import Journal
+from datums.transfer.listing import entries, note_dead_links
 from datums.transfer.patient import PatientStore
+
+
+def execution_prefix(plan: Plan, access: StoreAccess) -> str:
+    """Below this lies what all attempts of the plan's execution write; ends in a slash."""
+    return attempt_prefix(plan, access).rstrip("/").rpartition("/")[0] + "/"
 
 
 def attempt_prefix(plan: Plan, access: StoreAccess) -> str:
@@ -46,125 +49,88 @@ def reserve_set(store: PatientStore, plan: Plan, access: StoreAccess) -> str:
         salt += 1
 
 
-def entries(set_hex: str, store: str, inventory: Inventory, journal: Journal) -> Iterator[Entry]:
-    """The manifest's entries, sorted. A path whose file was refused has none.
+class Listed(NamedTuple):
+    """A manifest that lies in the store."""
+
+    key: str
+    summary: Summary
+    at: float
+    """When everything else had been uploaded; seconds since the epoch."""
+
+
+def write_manifest(
+    store: PatientStore, plan: Plan, access: StoreAccess, journal: Journal, resolved: Resolved, spool: Path
+) -> Listed:
+    """Writes the manifest.
 
     Args:
-        set_hex: the set.
-        store: `<namespace>/<name>` of the DataStore.
-        inventory: what was there when main had ended.
-        journal: what lies in the store.
+        journal: with the inventory, and what lies in the store.
+        resolved: the inputs, for the header.
+        spool: where it is written first.
     """
-
-    def entry(path: str, sequence: int, done: Done) -> Entry:
-        return Entry(
-            path=path,
-            size=done.identity.size,
-            sha256=done.sha256,
-            datum=str(ids.file_id(set_hex, path, sequence, done.sha256)),
-            location=Location(store, done.key),
-            mtime=done.identity.mtime_ns / 1e9,
-            sequence=sequence,
-        )
-
-    found: list[Entry] = []
-    filled: set[str] = set()
-    takes = journal.takes
-    for path, tokens in takes.items():
-        found += [entry(path, n, done) for n, token in enumerate(tokens) if (done := journal.done.get((path, token)))]
-        filled.update(_parents(path))
-    for path in inventory.files:
-        if done := journal.done.get((path, "")):
-            found.append(entry(path, len(takes.get(path, ())), done))
-    for path, target in inventory.links.items():
-        if done := journal.done.get(_slot(target, inventory, journal)):
-            found.append(entry(path, len(takes.get(path, ())), done))
-    found += [Entry(path=path) for path in inventory.directories if path not in filled]
-    return iter(sorted(found, key=lambda e: e.order))
-
-
-def commit(
-    store: PatientStore,
-    plan: Plan,
-    access: StoreAccess,
-    *,
-    journal: Journal,
-    inventory: Inventory,
-    resolved: Resolved,
-    refused: list[tuple[str, str]],
-    spool: Path,
-) -> Commit:
-    """Writes manifest and commit, and returns the commit that counts: the one that an earlier life wrote, if there is one.
-
-    Args:
-        refused: (path, why) of the files that could not be uploaded.
-        spool: where the manifest is written first.
-    """
-    prefix = attempt_prefix(plan, access)
-    ended = journal.ended or 0.0
     uploaded = time.time()
+    prefix = attempt_prefix(plan, access)
     header = Header(
-        kind="outputs", project=plan.execution.namespace, created=_rfc3339(ended), provenance=_provenance(plan, resolved)
+        kind="outputs",
+        project=plan.execution.namespace,
+        created=_rfc3339(journal.ended or 0.0),
+        provenance=_provenance(plan, resolved),
     )
-    with spool.open("wb") as out:
-        summary = manifest.write(out, header, entries(journal.set, access.name, inventory, journal))
-    key = layout.manifest_key(prefix, summary.sha256)
-    size = spool.stat().st_size
+    with spool.open("w+b") as stream:
+        summary = manifest.write(stream, header, entries(journal, prefix, access.name))
+        size = stream.tell()
+        if size > access.part_size_mib << 20:
+            journal.expect_parts()
+        key = layout.manifest_key(prefix, summary.sha256)
 
-    def put(target: Store) -> None:
-        with spool.open("rb") as stream:
+        def put(target: Store) -> None:
+            stream.seek(0)
             target.put_file(key, stream, size)
 
-    store.call(put)
-    problems = [*inventory.problems, *refused, *_dead_links(inventory, journal)]
+        store.call(key, put, size=size)
+    return Listed(key, summary, uploaded)
+
+
+def commit(store: PatientStore, plan: Plan, access: StoreAccess, journal: Journal, resolved: Resolved, listed: Listed) -> Commit:
+    """Writes the commit, and returns the one that counts: the one that an earlier life wrote, if there is one."""
+    ended = journal.ended or 0.0
+    note_dead_links(journal)
+    refused, problems = _remarks(journal, problem=True)
     made = Commit(
         execution=plan.execution,
         set=journal.set,
-        created=_rfc3339(uploaded),
+        created=_rfc3339(listed.at),
         outputs=Saved(
-            files=summary.files,
-            bytes=summary.bytes,
-            manifest=ManifestRef(store=access.name, key=key, sha256=summary.sha256),
-            refused=len(problems),
-            problems=_bounded(problems),
-            notes=_bounded(inventory.notes),
+            files=listed.summary.files,
+            bytes=listed.summary.bytes,
+            manifest=ManifestRef(store=access.name, key=listed.key, sha256=listed.summary.sha256),
+            refused=refused,
+            problems=problems,
+            notes=_remarks(journal, problem=False)[1],
         ),
         inputs=resolved,
-        timings={"uploaded": round(uploaded - ended, 3), "committed": round(time.time() - ended, 3)},
+        timings={"uploaded": round(listed.at - ended, 3), "committed": round(time.time() - ended, 3)},
         main_ended_at=ended,
     )
     body = msgspec.json.encode({"format": made.format, **msgspec.to_builtins(made)})
-    there = _create(store, layout.commit_key(prefix), body)
+    there = _create(store, layout.commit_key(attempt_prefix(plan, access)), body)
     return made if there is None else msgspec.json.decode(there, type=Commit)
 
 
 def _create(store: PatientStore, key: str, body: bytes) -> bytes | None:
     """Writes an object that must not be there yet. None when it was written; else what is there."""
     try:
-        store.call(lambda target: target.put(key, body, if_absent=True), accept=(AlreadyExists,))
+        store.call(key, lambda target: target.put(key, body, if_absent=True), accept=(AlreadyExists,))
     except AlreadyExists:
-        return store.call(lambda target: target.get(key))
+        return store.call(key, lambda target: target.get(key))
     return None
 
 
-def _slot(target: str, inventory: Inventory, journal: Journal) -> Slot:
-    """The file that a link stands for: the one on disk, or the last one that was taken away from there."""
-    at = bisect_left(inventory.files, target)
-    on_disk = at < len(inventory.files) and inventory.files[at] == target
-    return target, "" if on_disk else journal.takes[target][-1]
-
-
-def _dead_links(inventory: Inventory, journal: Journal) -> list[tuple[str, str]]:
-    links = inventory.links.items()
-    dead = [(path, target) for path, target in links if _slot(target, inventory, journal) not in journal.done]
-    return [(path, f"links to {target}, which could not be saved") for path, target in dead]
-
-
-def _parents(path: str) -> Iterator[str]:
-    at = path.find("/")
-    while at >= 0:
-        yield path[: at + 1]
-        at = path.find("/", at + 1)
+def _remarks(journal: Journal, *, problem: bool) -> tuple[int, list[Problem]]:
+    """How many there are, and the first of them."""
+    row = journal.database.row("SELECT count(*) FROM remarks WHERE problem = ?", (int(problem),))
+    first = f"SELECT path, message FROM remarks WHERE problem = ? ORDER BY path, message LIMIT {MAX_PROBLEMS}"  # noqa: S608
+    return row[0] if row else 0, [Problem(*found) for found in journal.database.rows(first, (int(problem),))]
 
 
 def _provenance(plan: Plan, resolved: Resolved) -> dict[str, Any]:
@@ -172,10 +138,6 @@ def _provenance(plan: Plan, resolved: Resolved) -> dict[str, Any]:
     execution = {"name": plan.execution.name, "uid": plan.execution.uid}
     reproducible = {"reproducible": not resolved.not_reproducible, "reasons": resolved.not_reproducible}
     return {**plan.provenance, "execution": execution, "attempt": plan.execution.attempt, "inputs": inputs, **reproducible}
-
-
-def _bounded(problems: list[tuple[str, str]]) -> list[Problem]:
-    return [Problem(path, message) for path, message in sorted(problems)[:MAX_PROBLEMS]]
 
 
 def _rfc3339(seconds: float) -> str:

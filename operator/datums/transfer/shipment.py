@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +17,18 @@ import msgspec
 from datums.model import plan as plans
 from datums.model import podpaths
 from datums.model.commit import GateResult, Phase, Report, Resolved
+from datums.transfer import packs as packing
 from datums.transfer import seal
-from datums.transfer.inventory import take_inventory
-from datums.transfer.journal import Committed, Ended, Journal, Reserved, Slot, Started
+from datums.transfer.inventory import singles, small_files, take_inventory
+from datums.transfer.journal import Committed, Journal
 from datums.transfer.lifeline import Lifeline, Main, StopLine
-from datums.transfer.live import LiveUploads, drop_undone_takes
+from datums.transfer.live import LiveUploads
 from datums.transfer.patient import PatientStore
+from datums.transfer.places import Places, drop_undone_takes
 from datums.transfer.report import Reporter
 from datums.transfer.say import say
-from datums.transfer.uploads import Places, Uploader
+from datums.transfer.strays import abort_strays
+from datums.transfer.uploads import Uploader
 
 _TICK_SECONDS = 0.2
 _GATE_SECONDS = 1.0
@@ -83,12 +88,12 @@ class Shipment:
 
     def __init__(self, paths: ShipPaths, lifeline: Lifeline) -> None:
         self._paths = paths
-        self._journal = journal = Journal(str(paths.state / "journal.jsonl"))
+        self._journal = journal = Journal(str(paths.state / "journal.db"))
         self._plan = plans.decode((paths.secret / "plan.json").read_bytes())
         self._access = access = self._plan.stores[self._plan.output.store]
         self._reporter = Reporter(self._plan.agent_url, str(paths.token))
         self._store = PatientStore(access, paths.secret, self._report)
-        self._places = _open_places(paths.outputs)
+        self._places = Places.open(paths.outputs)
         self._uploader = Uploader(
             self._store,
             seal.attempt_prefix(self._plan, access),
@@ -97,9 +102,10 @@ class Shipment:
             threads=access.concurrency,
             part_bytes=access.part_size_mib << 20,
         )
-        self._main = Main(lifeline, str(paths.main_ended), started=journal.started, on_start=lambda: journal.write(Started()))
+        self._main = Main(lifeline, str(paths.main_ended), started=journal.started, on_start=journal.note_started)
         self._stop = StopLine(str(paths.stop), str(paths.run / "stop"))
         self._gate = os.open(paths.run / "gate", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._packs = self._plan.output.packs == "Auto"
         self._phase: Phase = "Running"
         self._totals = (0, 0)
         self._detail: str | None = None
@@ -109,6 +115,8 @@ class Shipment:
         """Returns when the commit lies in the store and gate may end."""
         if self._journal.committed is None:
             drop_undone_takes(self._places, self._journal)
+            if self._journal.lives > 1 or self._plan.execution.attempt > 1:
+                threading.Thread(target=self._abort_strays, name="abort-strays", daemon=True).start()
             reserving = threading.Thread(target=self._reserve, name="reserve-set", daemon=True)
             reserving.start()
             if self._journal.ended is None:
@@ -129,10 +137,26 @@ class Shipment:
 
     def _reserve(self) -> None:
         if not self._journal.set:
-            self._journal.write(Reserved(seal.reserve_set(self._store, self._plan, self._access)))
+            self._journal.note_set(seal.reserve_set(self._store, self._plan, self._access))
+
+    def _abort_strays(self) -> None:
+        going_on = {upload.upload for upload in self._journal.uploads()}
+        begun = self._uploader.parts.begun
+        prefix = seal.execution_prefix(self._plan, self._access)
+        attempt = self._plan.execution.attempt
+        abort_strays(self._store, prefix, attempt, lambda upload: upload.upload in going_on or upload.key in begun)
+
+    def _abort_what_is_left(self) -> None:
+        """All files are saved or refused: no upload of this attempt goes on."""
+        for upload in self._journal.uploads():
+            self._uploader.parts.abandon(upload)
+        if self._journal.in_parts:
+            prefix = seal.attempt_prefix(self._plan, self._access)
+            execution = seal.execution_prefix(self._plan, self._access)
+            abort_strays(self._store, execution, self._plan.execution.attempt, lambda upload: not upload.key.startswith(prefix))
 
     def _await_main(self) -> None:
-        live = LiveUploads(self._places, self._journal, self._uploader)
+        live = LiveUploads(self._places, self._journal, self._uploader, pack=self._packs)
         live.start()
         threading.Thread(target=self._serve_main, name="start-agent", daemon=True).start()
         while not self._main.ended(_TICK_SECONDS):
@@ -141,7 +165,7 @@ class Shipment:
             self._uploader.wait(0)
             if self._main.started:
                 self._report()
-        self._journal.write(Ended(time.time()))
+        self._journal.note_ended(time.time())
         live.stop()
 
     def _serve_main(self) -> None:
@@ -159,32 +183,44 @@ class Shipment:
 
     def _save(self) -> None:
         self._uploader.final = True
-        takes = self._journal.takes
-        self._inventory = take_inventory(self._places.files, set(takes))
-        slots: list[Slot] = [(path, "") for path in self._inventory.files]
-        slots += [(path, token) for path, tokens in takes.items() for token in tokens]
-        self._phase, self._totals = "Uploading", (len(slots), self._inventory.bytes)
+        self._phase = "Uploading"
         self._report()
-        self._uploader.submit(slots)
+        self._totals = take_inventory(self._journal, self._places.files)
+        self._report()
+        for submit in self._left_to_do():
+            while not self._uploader.wait_for_room(_TICK_SECONDS):
+                self._report()
+            submit()
         while not self._uploader.wait(_TICK_SECONDS):
             self._report()
+
+    def _left_to_do(self) -> Iterator[Callable[[], None]]:
+        """What hands the uploader the files that are not saved yet, a piece at a time: large ones first, for they take longest."""
+        uploader = self._uploader
+        taken = [token for token, _ in self._places.taken_files()]
+        paths = ((self._journal.path_of_take(token), token) for token in taken)
+        large = ((path, token) for path, token in paths if path is not None)
+        for slot in itertools.chain(singles(self._journal, pack=self._packs), large):
+            yield lambda slot=slot: uploader.submit([slot])  # type: ignore[misc]
+        if not self._packs:
+            return
+        small = small_files(self._journal)
+        first = list(itertools.islice(small, packing.MIN_FILES))
+        if len(first) < packing.MIN_FILES:
+            yield lambda: uploader.submit([file.slot for file in first])
+            return
+        for pack in packing.grouped(itertools.chain(first, small)):
+            yield lambda pack=pack: uploader.submit_pack(pack)  # type: ignore[misc]
 
     def _commit(self) -> None:
         self._phase = "Committing"
         self._report()
-        refused = [(path, why) for (path, _), why in self._uploader.refused.items()]
-        commit = seal.commit(
-            self._store,
-            self._plan,
-            self._access,
-            journal=self._journal,
-            inventory=self._inventory,
-            resolved=_resolved(self._paths.state / "inputs.json"),
-            refused=refused,
-            spool=self._paths.state / "manifest",
-        )
-        saved = commit.outputs
-        self._journal.write(Committed(saved.files, saved.bytes))
+        spool = self._paths.state / "manifest"
+        resolved = _resolved(self._paths.state / "inputs.json")
+        listed = seal.write_manifest(self._store, self._plan, self._access, self._journal, resolved, spool)
+        self._abort_what_is_left()
+        saved = seal.commit(self._store, self._plan, self._access, self._journal, resolved, listed).outputs
+        self._journal.note_committed(Committed(saved.files, saved.bytes))
         say(f"committed {saved.files} files, {saved.bytes} bytes; {saved.refused} refused")
 
     def _verdict(self) -> None:
@@ -202,7 +238,7 @@ class Shipment:
             return
         files, size = self._totals
         if self._phase != "Committed":
-            files, size = len(self._journal.done), self._uploader.sent_bytes
+            files, size = self._journal.files, self._uploader.sent_bytes
         self._reporter.send(
             Report(
                 phase=self._phase,
@@ -228,13 +264,3 @@ class Shipment:
 def _resolved(path: Path) -> Resolved:
     """What `fetch` left; nothing where it had no input."""
     return msgspec.json.decode(path.read_bytes(), type=Resolved) if path.exists() else Resolved()
-
-
-def _open_places(volume: Path) -> Places:
-    files, taken = volume / podpaths.OUTPUTS_SUBPATH, volume / "taken"
-    files.mkdir(exist_ok=True)
-    taken.mkdir(mode=0o700, exist_ok=True)
-    with contextlib.suppress(PermissionError):
-        # On a claim's file system the directory that the kubelet makes may be root's alone.
-        files.chmod(0o777)
-    return Places(os.open(files, os.O_RDONLY | os.O_DIRECTORY), os.open(taken, os.O_RDONLY | os.O_DIRECTORY))

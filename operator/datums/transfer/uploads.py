@@ -6,48 +6,30 @@ import hashlib
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 from datums.model import layout
 from datums.stores.errors import UnsupportedKey
-from datums.stores.protocol import Store
+from datums.transfer import packs
+from datums.transfer.buffers import Buffers
+from datums.transfer.crew import Crew
+from datums.transfer.database import StateError
 from datums.transfer.journal import Done, Journal, Slot
-from datums.transfer.outputs import Gone, Identity, Refused, is_open_for_writing, opened
+from datums.transfer.outputs import Gone, Identity, NoDescriptors, Refused, is_open_for_writing, opened, read_exactly
+from datums.transfer.parts import Lost, Parts
 from datums.transfer.patient import PatientStore
+from datums.transfer.places import Places
 
-_TRIES = 3
-_MEMORY_BYTES = 96 << 20
-_PARTS_IN_MEMORY = 5
-_READ_BYTES = 1 << 20
-_STATE_SECONDS = 1.0
+_TRIES: Final = 3
+_MEMORY_BYTES: Final = 112 << 20
+_PACKERS: Final = 4
+_READ_BYTES: Final = 1 << 20
+_STATE_SECONDS: Final = 1.0
+_WAITING_FILES: Final = 256
+_WAITING_PACKS: Final = 2
 
-
-class Places:
-    """Where the files of an execution lie: two directories of one volume, which main sees only the first of.
-
-    Args:
-        files: descriptor of the outputs directory.
-        taken: descriptor of the directory of files that were taken away.
-    """
-
-    def __init__(self, files: int, taken: int) -> None:
-        self.files = files
-        self.taken = taken
-
-    def of(self, slot: Slot) -> tuple[int, str]:
-        """The directory and the path in it."""
-        path, token = slot
-        return (self.taken, token) if token else (self.files, path)
-
-    def has(self, slot: Slot) -> bool:
-        """Whether a file of this slot lies on the volume, whatever it is. Only for taken files, which main cannot reach."""
-        try:
-            os.stat(slot[1], dir_fd=self.taken, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
+T = TypeVar("T")
 
 
 class Uploader:
@@ -59,7 +41,7 @@ class Uploader:
         places: where the files lie.
         journal: remembers keys and digests.
         threads: at most so many uploads at a time.
-        part_bytes: of the parts in which the store sends a large file; bounds, with a budget for all, the memory.
+        part_bytes: a larger file is sent in parts.
     """
 
     def __init__(
@@ -69,37 +51,46 @@ class Uploader:
         self._prefix = prefix
         self._places = places
         self._journal = journal
-        self._limit = threads
-        self._large = part_bytes * _PARTS_IN_MEMORY
-        self._memory = _Budget(_MEMORY_BYTES)
-        self._threads = 0
-        self._idle_threads = 0
-        self._queue: deque[Slot] = deque()
+        self._part_bytes = part_bytes
+        self._buffers = Buffers(_MEMORY_BYTES)
+        self.parts = Parts(store, prefix, journal, self._buffers, threads, self._count)
+        self._singly: Crew[Slot] = Crew("upload", threads, self._work_off_file)
+        self._packing: Crew[list[Slot]] = Crew("pack", min(_PACKERS, threads), self._work_off_pack)
         self._known: set[Slot] = set()
         self._again: set[Slot] = set()
         self._state = threading.Condition()
+        self._refusals = False
         self.final = False
         """Whether main has ended: what cannot be read now never will be."""
-        self.refused: dict[Slot, str] = {}
-        self.sent_bytes = sum(done.identity.size for done in journal.done.values())
-        """Bytes that were handed to the store so far; for progress only."""
+        self.sent_bytes = journal.bytes
+        """Bytes that have arrived in the store so far; for progress only."""
         self.trouble = ""
         """What holds the uploads up besides the store."""
         self.failure: BaseException | None = None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is need of more to do. What is submitted beyond that takes memory while it waits."""
+        return self._singly.waiting < _WAITING_FILES and self._packing.waiting < _WAITING_PACKS
+
     def submit(self, slots: Iterable[Slot]) -> None:
-        """Uploads the files. One that is being uploaded already is looked at once more afterwards."""
+        """Uploads each file as an object of its own. One that is being uploaded already is looked at once more afterwards."""
         with self._state:
             for slot in slots:
                 if slot in self._known:
                     self._again.add(slot)
-                    continue
-                self._known.add(slot)
-                self._queue.append(slot)
-                if self._idle_threads < len(self._queue) and self._threads < self._limit:
-                    self._threads += 1
-                    threading.Thread(target=self._work, name=f"upload-{self._threads}", daemon=True).start()
-            self._state.notify_all()
+                else:
+                    self._known.add(slot)
+                    self._singly.hand(slot)
+
+    def submit_pack(self, slots: list[Slot]) -> None:
+        """Uploads the small files as one object, but for those that are being uploaded already."""
+        with self._state:
+            self._again.update(slot for slot in slots if slot in self._known)
+            new = [slot for slot in slots if slot not in self._known]
+            self._known.update(new)
+        if new:
+            self._packing.hand(new)
 
     def wait(self, seconds: float) -> bool:
         """Whether everything that was submitted is done with, after at most `seconds`.
@@ -113,154 +104,172 @@ class Uploader:
                 raise self.failure
             return not self._known
 
+    def wait_for_room(self, seconds: float) -> bool:
+        """Whether there is need of more to do, after at most `seconds`. Raises what `wait` does."""
+        with self._state:
+            self._state.wait_for(lambda: self.has_room or self.failure, seconds)
+            if self.failure is not None:
+                raise self.failure
+            return self.has_room
+
     def is_busy_with(self, slot: Slot) -> bool:
         """Whether the file waits for its upload, or is being uploaded."""
         return slot in self._known
 
-    def _work(self) -> None:
-        while True:
-            with self._state:
-                self._idle_threads += 1
-                self._state.wait_for(lambda: self._queue)
-                self._idle_threads -= 1
-                slot = self._queue.popleft()
-            try:
-                self._upload(slot)
-                self.trouble = ""
-            except OSError as error:
-                # The journal takes no more: the state volume is full or broken.
-                self.trouble = f"the pod's own state volume fails: {error.strerror or error}; free space on the node"
-                time.sleep(_STATE_SECONDS)
-                self._again.add(slot)
-            except BaseException as error:  # noqa: BLE001  ends the process, in the main thread
-                self.failure = error
-            with self._state:
+    def _work_off_file(self, slot: Slot) -> None:
+        try:
+            self._upload(slot)
+        except BaseException as error:  # noqa: BLE001  ends the process, in the main thread
+            self.failure = error
+        self._finish([slot])
+
+    def _work_off_pack(self, slots: list[Slot]) -> None:
+        left_out = slots
+        try:
+            left_out = self._pack(slots)
+        except BaseException as error:  # noqa: BLE001  ends the process, in the main thread
+            self.failure = error
+        with self._state:
+            if self.final:
+                # One by one: each is read again, and named if that is in vain as well.
+                self._again.update(left_out)
+        self._finish(slots)
+
+    def _finish(self, slots: list[Slot]) -> None:
+        with self._state:
+            for slot in slots:
                 if slot in self._again:
                     self._again.discard(slot)
-                    self._queue.append(slot)
+                    self._singly.hand(slot)
                 else:
                     self._known.discard(slot)
-                self._state.notify_all()
+            self._state.notify_all()
 
     def _upload(self, slot: Slot) -> None:
         try:
             self._upload_unchanged(slot)
         except Gone:
-            if self.final:
-                self.refused[slot] = "is gone, or no regular file any more; nothing but the command may change the outputs"
+            self._refuse(slot, "is gone, or no regular file any more; nothing but the command may change the outputs")
         except Refused as refusal:
-            if self.final:
-                self.refused[slot] = str(refusal)
+            self._refuse(slot, str(refusal))
         else:
-            self.refused.pop(slot, None)
+            if self._refusals:
+                self._insist(lambda: self._journal.unrefuse(slot))
+
+    def _refuse(self, slot: Slot, why: str) -> None:
+        if self.final:
+            self._refusals = True
+            self._insist(lambda: self._journal.refuse(slot, why))
 
     def _upload_unchanged(self, slot: Slot) -> None:
-        if slot[1] and slot in self._journal.done and not self._places.has(slot):
+        if slot[1] and not self._places.has(slot) and self._journal.done(slot):
             return  # taken away, saved and removed
-        root, name = self._places.of(slot)
         tries = _TRIES if self.final else 1
-        for _ in range(tries):
-            with opened(root, name) as fd:
-                if not self.final and is_open_for_writing(fd):
+        why = "changed while it was read, {} times; do not write to it after the command has ended"
+        for last in [False] * (tries - 1) + [True]:
+            try:
+                if self._upload_once(slot):
                     return
-                before = Identity.of(os.fstat(fd))
-                if self._is_stored(slot, fd, before):
-                    return
-                key = layout.file_key(self._prefix, slot[0], self._journal.new_key(slot[0]))
-                sha256 = self._put(key, fd, before)
-                # Asked before the identity: a writer that has come and gone by then has changed it.
-                writer = is_open_for_writing(fd)
-                if sha256 and Identity.of(os.fstat(fd)) == before:
-                    self._journal.write(Done(slot[0], slot[1], key, sha256, before))
-                    if slot[1] and writer is False:
-                        # Read-only, closed and saved: it is what it will be. The space is main's again.
-                        os.unlink(slot[1], dir_fd=self._places.taken)
-                    return
+            except NoDescriptors:
+                if last:
+                    raise
+                time.sleep(_STATE_SECONDS)
+            except Lost:
+                why = "was sent in parts, which the store has lost, {} times; see the provider's rules for unfinished uploads"
         if self.final:
-            raise Refused(f"changed while it was read, {tries} times; do not write to it after the command has ended")
+            raise Refused(why.format(tries))
+
+    def _upload_once(self, slot: Slot) -> bool:
+        """Whether there is nothing left to do; no when the file changed meanwhile."""
+        with opened(*self._places.of(slot)) as fd:
+            if not self.final and is_open_for_writing(fd):
+                return True
+            before = Identity.of(os.fstat(fd))
+            if self._is_stored(slot, fd, before):
+                return True
+            done = self._send(slot, fd, before)
+            # Asked before the identity: a writer that has come and gone by then has changed it.
+            writer = is_open_for_writing(fd) if slot[1] else None
+            if done is None or Identity.of(os.fstat(fd)) != before:
+                return False
+        self._insist(lambda: self._journal.note_done([done]))
+        if slot[1] and writer is False:
+            # Read-only, closed and saved: it is what it will be. The space is main's again.
+            self._places.remove(slot)
+        return True
 
     def _is_stored(self, slot: Slot, fd: int, now: Identity) -> bool:
         """Whether the store has these bytes. A file that was only touched (renamed, chmodded) is read, not sent again."""
-        done = self._journal.done.get(slot)
+        done = self._journal.done(slot)
         if done is None or (done.identity.size, done.identity.mtime_ns) != (now.size, now.mtime_ns):
             return False
         if done.identity == now:
             return True
-        sha256 = _Hashing(fd, lambda _: None).drain()
-        if sha256 != done.sha256 or Identity.of(os.fstat(fd)) != now:
+        if _digest(fd) != done.sha256 or Identity.of(os.fstat(fd)) != now:
             return False
-        self._journal.write(Done(slot[0], slot[1], done.key, sha256, now))
+        self._insist(lambda: self._journal.note_done([done._replace(identity=now)]))
         return True
 
-    def _put(self, key: str, fd: int, expected: Identity) -> str:
-        """The digest of the bytes that lie under the key now; empty when the file changed before they did."""
-
-        def put(store: Store) -> str:
-            if Identity.of(os.fstat(fd)) != expected:
-                return ""
-            stream = _Hashing(fd, self._count)
-            try:
-                store.put_file(key, stream, expected.size)
-            except BaseException:
-                self._count(-stream.position)  # it will be sent again
-                raise
-            return stream.hexdigest()
-
+    def _send(self, slot: Slot, fd: int, expected: Identity) -> Done | None:
+        """Uploads an open file; None when it changed before it was read."""
+        size = expected.size
         try:
-            with self._memory.hold(min(expected.size, self._large)):
-                return self._store.call(put, accept=(UnsupportedKey,))
+            if size > self._part_bytes:
+                return self._insist(lambda: self.parts.send(slot, fd, expected))
+            with self._buffers.lent(size) as memory:
+                if not read_exactly(fd, memory) or Identity.of(os.fstat(fd)) != expected:
+                    return None
+                sha256 = hashlib.sha256(memory).hexdigest()
+                number = self._insist(lambda: self._journal.new_key(slot[0]))
+                key = layout.file_key(self._prefix, slot[0], number)
+                self._store.call(key, lambda store: store.put(key, memory), accept=(UnsupportedKey,), size=size)
         except UnsupportedKey as error:
             raise Refused(str(error)) from None
+        self._count(size)
+        return Done(slot[0], slot[1], number, 0, sha256, expected)
+
+    def _pack(self, slots: list[Slot]) -> list[Slot]:
+        """Uploads the files as one object. Those that were left out."""
+        memory = self._buffers.take(packs.PACK_BYTES)
+        try:
+            number = self._insist(self._journal.new_pack)
+            view = memoryview(memory)[: packs.PACK_BYTES]
+            packed = packs.build(view, number, slots, self._places, final=self.final)
+            if packed.done:
+                key = layout.pack_key(self._prefix, number)
+                self._store.call(key, lambda store: store.put(key, view[: packed.size]), size=packed.size)
+        finally:
+            self._buffers.give_back(memory)
+        if packed.done:
+            self._insist(lambda: self._journal.note_done(packed.done))
+            self._count(sum(done.identity.size for done in packed.done))
+        for done in packed.done:
+            if done.token:
+                self._places.free(done.slot, done.identity)
+        return packed.left_out
+
+    def _insist(self, what: Callable[[], T]) -> T:
+        """What the call returns, once the state volume takes what it has to remember."""
+        while True:
+            try:
+                answer = what()
+            except StateError as error:
+                self.trouble = f"the pod's own state volume fails: {error.strerror or error}; free space on the node"
+                time.sleep(_STATE_SECONDS)
+            else:
+                if self.trouble:
+                    self.trouble = ""
+                return answer
 
     def _count(self, size: int) -> None:
         with self._state:
             self.sent_bytes += size
 
 
-class _Budget:
-    """Bytes of memory that the uploads share. One that needs more than all of it gets it when no other holds any."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._held = 0
-        self._freed = threading.Condition()
-
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        with self._freed:
-            self._freed.wait_for(lambda: not self._held or self._held + size <= self._size)
-            self._held += size
-        try:
-            yield
-        finally:
-            with self._freed:
-                self._held -= size
-                self._freed.notify_all()
-
-
-class _Hashing:
-    """Reads an open file from its start to its end once, and hashes what it hands out."""
-
-    def __init__(self, fd: int, on_read: Callable[[int], None]) -> None:
-        self._fd = fd
-        self._on_read = on_read
-        self._sha256 = hashlib.sha256()
-        self.position = 0
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end of the file."""
-        data = os.pread(self._fd, size, self.position)
-        self._sha256.update(data)
-        self.position += len(data)
-        self._on_read(len(data))
-        return data
-
-    def drain(self) -> str:
-        """The digest of the whole file, which is read for nothing else."""
-        while self.read(_READ_BYTES):
-            pass
-        return self._sha256.hexdigest()
-
-    def hexdigest(self) -> str:
-        """The digest of what was read."""
-        return self._sha256.hexdigest()
+def _digest(fd: int) -> str:
+    digest = hashlib.sha256()
+    offset = 0
+    while data := os.pread(fd, _READ_BYTES, offset):
+        digest.update(data)
+        offset += len(data)
+    return digest.hexdigest()
