@@ -189,6 +189,7 @@ def test_what_is_written_down_of_the_inputs(pod: Pod, s3_server: S3Server) -> No
             "metadata": [],
             "input_id": str(UUID(int=7)),
             "download_intent": "always",
+            "etag": f'"{hashlib.md5(b"1,2" + bytes([10])).hexdigest()}"',
         }
     ]
     resolved = pod.resolved
@@ -308,6 +309,8 @@ def test_a_pin_holds_or_fails(pod: Pod) -> None:
     assert again(pinned.pin).reason == ""
     assert links.parse(pod.resolved.pinned[0].pinned).pin == pinned.pin
     pod.store.put("raw/p/2", b"changed")
+    assert again(pinned.pin).reason == ""  # what was resolved and loaded stays
+    (pod.root / "datums/state/fetch.db").unlink()
     result = again(pinned.pin)
     assert result.reason == "InputChanged"
     assert pinned.pin.tree_sha256 in result.message
@@ -467,7 +470,7 @@ def test_a_store_that_comes_back_is_waited_for_and_reported(pod: Pod, s3_server:
     )
 
     def serve() -> None:
-        time.sleep(3)
+        time.sleep(6)
         with socket.create_server(("127.0.0.1", port)) as listener:
             listener.settimeout(10)
             while True:
@@ -482,9 +485,9 @@ def test_a_store_that_comes_back_is_waited_for_and_reported(pod: Pod, s3_server:
     agent.shutdown()
     agent.server_close()
     assert (result.reason, pod.files("x")) == ("", {"late": b"late"})
-    assert 2 < result.seconds < 20
     assert reports[0].phase == "Downloading"
-    assert "connection refused" in reports[0].trouble
+    assert any("store://ml/raw/late: no byte since" in report.trouble for report in reports)
+    assert any("refused" in report.trouble for report in reports), reports
 
 
 def test_a_forged_datum_or_manifest_opens_nothing_of_another_project(pod: Pod) -> None:

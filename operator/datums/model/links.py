@@ -121,10 +121,10 @@ def tree_digest(files: Iterable[tuple[str, str]]) -> str:
     """The digest of a set of files: SHA-256 of the lines `<sha256>  <path>\\n` sorted by path (as `sha256sum` prints them).
 
     Args:
-        files: (path in the input, sha256) of each.
+        files: (path in the input, sha256) of each, sorted by path. Read once.
     """
     digest = hashlib.sha256()
-    for path, sha256 in sorted(files):
+    for path, sha256 in files:
         digest.update(f"{sha256}  {path}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,14 +12,25 @@ import msgspec
 # What YAML 1.1 reads otherwise than JSON: characters that PyYAML refuses or folds, and numbers with an exponent.
 _NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|[0-9][eE]")
 
+to_json = msgspec.json.encode
+
 
 def write_documents(directory: Path, documents: Mapping[str, Any]) -> None:
     """Writes `<name>.json` and `<name>.yaml` for every document, readable for everybody."""
-    directory.mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
-        text = msgspec.json.encode(document)
-        _write(directory / f"{name}.json", text)
-        _write(directory / f"{name}.yaml", to_yaml(document, text))
+        text = to_json(document)
+        _write(directory / f"{name}.json", [text])
+        _write(directory / f"{name}.yaml", [to_yaml(document, text)])
+
+
+def write_long_document(directory: Path, name: str, pieces: Callable[[Callable[[Any], bytes]], Iterable[bytes]]) -> None:
+    """Writes `<name>.json` and `<name>.yaml` of a document that need not fit into memory.
+
+    Args:
+        pieces: the document in the language of the encoder that it is called with; called for each of the two.
+    """
+    _write(directory / f"{name}.json", pieces(to_json))
+    _write(directory / f"{name}.yaml", pieces(to_yaml))
 
 
 def to_yaml(document: Any, text: bytes | None = None) -> bytes:
@@ -28,7 +39,7 @@ def to_yaml(document: Any, text: bytes | None = None) -> bytes:
     Args:
         text: the document as JSON, where the caller has it.
     """
-    data = msgspec.json.encode(document) if text is None else text
+    data = to_json(document) if text is None else text
     if _NOT_YAML.search(data.decode()) is None:
         return data
     return _flow(msgspec.to_builtins(document)).encode()
@@ -39,7 +50,7 @@ def _flow(value: Any) -> str:
         return "{" + ",".join(f"{_flow(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_flow, value)) + "]"
-    text = msgspec.json.encode(value).decode()
+    text = to_json(value).decode()
     if isinstance(value, str):
         return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}" if len(match[0]) == 1 else match[0], text)
     if isinstance(value, float):
@@ -49,8 +60,9 @@ def _flow(value: Any) -> str:
     return text
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}")
-    temporary.write_bytes(data)
+    with temporary.open("wb", buffering=1 << 16) as file:
+        file.writelines(pieces)
     temporary.chmod(0o444)
     temporary.rename(path)

@@ -1,166 +1,269 @@
-"""Loads files in parallel: under a temporary name, hashed in passing, verified, then renamed.
-
-Nothing is synced to disk: an emptyDir lives no longer than its pod, and a pod whose node lost power runs `fetch` anew, which reads
-every file again before it believes in it (fetch_journal.py).
-"""
+"""Loads files from one store: small ones by one request each, neighbours in a pack by one for all, large ones in segments."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from datums.api.reasons import Failed
 from datums.stores import errors
 from datums.stores.errors import StoreError
-from datums.stores.protocol import Store
-from datums.transfer.fetch_errors import FetchError, from_store, from_system
-from datums.transfer.fetch_journal import FetchJournal, Loaded
+from datums.transfer.fetch_errors import FetchError, from_store
+from datums.transfer.fetch_large import Assembly, Segment
+from datums.transfer.fetch_packs import Span, cut
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_retry import GIVE_UP_SECONDS, Patience
+from datums.transfer.fetch_retry import Patience, Stalled
+from datums.transfer.fetch_shelf import Shelf
+from datums.transfer.fetch_spool import Loaded
+from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.flights import Flight
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Task: TypeAlias = Wanted | Span | Segment
+
+SMALL_BYTES: Final = 1 << 20
+"""What is not larger is loaded whole into memory."""
+_SLOW_SECONDS: Final = 60.0
+_SLOW_BYTES: Final = 256 << 10
+"""So much in `_SLOW_SECONDS` is what a connection must bring; what is slower is tried on a new one."""
+_TRIES: Final = 2
 
 
 class Downloader:
-    """Loads single files; safe to use from several threads.
+    """Does one task after another; safe to use from several threads.
 
     Args:
-        open_store: a store by its name.
-        partial: an existing directory on the volume of the inputs.
+        names: of the inputs, in the plan's order.
         stopped: set when the rest of the work is pointless.
-        give_up: seconds without a byte.
     """
 
-    def __init__(
-        self,
-        open_store: Callable[[str], Store],
-        partial: Path,
-        journal: FetchJournal,
-        *,
-        progress: Progress,
-        stopped: threading.Event,
-        give_up: float = GIVE_UP_SECONDS,
-    ) -> None:
-        self._open = open_store
-        self._partial = partial
-        self._journal = journal
+    def __init__(self, line: Line, shelf: Shelf, names: Sequence[str], progress: Progress, stopped: threading.Event) -> None:
+        self._line = line
+        self._shelf = shelf
+        self._names = names
         self._progress = progress
         self._stopped = stopped
-        self._give_up = give_up
 
-    def load(self, input_name: str, wanted: Wanted, target: Path, *, optional: bool = False) -> None:
-        """Loads one file, and notes its size and digest in `wanted`; of a public file that is optional, perhaps that it is absent.
+    def uri(self, task: Task) -> str:
+        """What a task is about, for messages."""
+        return self._line.store.uri(_first(task).key)
+
+    def work(self, task: Task, flight: Flight) -> None:
+        """Does a task. Done again after its thread was left behind, it goes on where that stood.
 
         Raises:
-            FetchError: it cannot be had, or is not what it should be.
+            FetchError: a file cannot be had, or is not what it should be.
         """
-        if loaded := self._journal.find(target, wanted):
-            wanted.size, wanted.sha256, wanted.etag = loaded.size, loaded.sha256, loaded.etag
-            wanted.metadata = wanted.metadata or dict(loaded.metadata)
-            self._progress.add(1, loaded.size)
-            return
-        temporary = self._partial / f"{threading.get_ident()}"
         try:
-            sha256, size = self._to_file(wanted, temporary)
-            self._verify(input_name, wanted, sha256, size)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.chmod(0o444)
-            temporary.rename(target)
+            if isinstance(task, Span):
+                self._span(task, flight)
+            elif isinstance(task, Segment):
+                self._segment(task, flight)
+            else:
+                self._file(task, flight)
         except StoreError as error:
-            if isinstance(error, errors.NotFound) and optional and not wanted.store:
-                wanted.absent = True
+            wanted = _first(task)
+            raise from_store(error, self._names[wanted.input], wanted.shown_link, listed=not wanted.datum) from None
+
+    def again(self, task: Task, flight: Flight) -> None:
+        """Does a task whose thread was left behind in a call."""
+        self._line.pace.give_back()
+        error = Stalled(f"{flight.uri}: hardly a byte for {_SLOW_SECONDS:.0f} s or more; a new connection is tried")
+        try:
+            self._patience(flight).after(error)
+        except StoreError as given_up:
+            wanted = _first(task)
+            raise from_store(given_up, self._names[wanted.input], wanted.shown_link) from None
+        self.work(task, flight)
+
+    def _file(self, wanted: Wanted, flight: Flight) -> None:
+        if self._is_there(wanted):
+            return
+        if wanted.size > SMALL_BYTES or not wanted.is_pinned:
+            self._alone(wanted, flight)
+            return
+        for tries in range(1, _TRIES + 1):
+            pieces = [self._read(wanted, flight)] if wanted.size else []
+            if self._take(wanted, pieces, last=tries == _TRIES):
                 return
-            raise from_store(error, input_name, wanted.shown_link) from None
+
+    def _read(self, wanted: Wanted, flight: Flight) -> Buffer:
+        patience: Patience | None = None
+        line = self._line
+        while True:
+            try:
+                with line.pace.slot():
+                    flight.asks(_SLOW_SECONDS * (1 + wanted.size // _SLOW_BYTES))
+                    data = line.store.read(wanted.key, wanted.offset, wanted.size, etag=wanted.etag, version=wanted.version)
+                    flight.moved()
+            except StoreError as error:
+                flight.rests()
+                patience = patience or self._patience(flight)
+                patience.after(error)
+            else:
+                line.pace.went_well()
+                self._progress.add(0, wanted.size)
+                return data
+
+    def _take(self, wanted: Wanted, pieces: Sequence[Buffer], *, last: bool) -> bool:
+        """Verifies and writes a file that is in memory; whether it is what it should be.
+
+        Args:
+            last: raises an error where it is not.
+        """
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        sha256 = digest.hexdigest()
+        if wanted.sha256 and sha256 != wanted.sha256:
+            if last:
+                raise self._mismatch(wanted, sha256, wanted.size)
+            self._progress.add(0, -wanted.size)
+            return False
+        self._shelf.write(wanted, pieces)
+        self._done(wanted, wanted.size, sha256)
+        return True
+
+    def _span(self, span: Span, flight: Flight) -> None:
+        patience = self._patience(flight)
+        line = self._line
+        span.files = [wanted for wanted in span.files[span.done :] if not self._is_there(wanted)]
+        span.done = 0
+        while span.done < len(span.files):
+            left = span.files[span.done :]
+            start, end = left[0].offset, left[-1].offset + left[-1].size
+            try:
+                with line.pace.slot():
+                    answer = self._watched(line.store.stream(left[0].key, start, end - start), flight)
+                    places = [(wanted.offset, wanted.size) for wanted in left]
+                    for wanted, pieces in zip(left, cut(answer, start, places), strict=False):
+                        self._progress.add(0, wanted.size)
+                        if not self._take(wanted, pieces, last=False):
+                            self._file(wanted, flight)
+                        span.done += 1
+                        patience.went_well()
+                    if span.done < len(span.files):
+                        raise errors.Unavailable(f"the answer for {flight.uri} ended too early")
+            except StoreError as error:
+                flight.rests()
+                patience.after(error)
+            else:
+                line.pace.went_well()
+
+    def _segment(self, segment: Segment, flight: Flight, *, last: bool = False) -> None:
+        assembly = segment.assembly
+        wanted = assembly.wanted
+        self._stream(segment, flight)
+        try:
+            if not assembly.ended(segment):
+                return
         except OSError as error:
-            raise from_system(error, str(target), max(wanted.size, 0)) from None
+            raise self._shelf.failed(error, wanted, assembly.temporary) from None
+        if wanted.sha256 not in ("", assembly.digest):
+            if last:
+                raise self._mismatch(wanted, assembly.digest, wanted.size)
+            # Perhaps it was damaged on its way.
+            self._progress.add(0, -wanted.size)
+            assembly.discard()
+            self._alone(wanted, flight)
+            return
+        if not wanted.is_pinned and segment.position != wanted.size:
+            raise self._changed(wanted, segment.position)
+        assembly.place()
+        self._done(wanted, wanted.size, assembly.digest)
+
+    def _alone(self, wanted: Wanted, flight: Flight) -> None:
+        """Loads a file of any size in one stream."""
+        assembly = Assembly(wanted, self._shelf, in_segments=False)
+        try:
+            self._segment(assembly.take(), flight, last=True)
         finally:
-            temporary.unlink(missing_ok=True)
-        wanted.size, wanted.sha256 = size, sha256
-        self._journal.add(
-            Loaded(
-                str(target),
-                wanted.store,
-                wanted.key,
-                wanted.offset,
-                size,
-                sha256,
-                wanted.etag,
-                {} if wanted.store else wanted.metadata,
-            )
-        )
+            assembly.discard()
+
+    def _stream(self, segment: Segment, flight: Flight) -> None:
+        patience = self._patience(flight)
+        line, assembly = self._line, segment.assembly
+        wanted = assembly.wanted
+        assembly.file()
+        while (left := segment.left) is None or left > 0:
+            try:
+                with line.pace.slot():
+                    stream = line.store.stream(
+                        wanted.key, wanted.offset + segment.position, left, etag=wanted.etag, version=wanted.version
+                    )
+                    for chunk in self._watched(stream, flight):
+                        assembly.write(segment, chunk)
+                        self._progress.add(0, memoryview(chunk).nbytes)
+                        patience.went_well()
+            except StoreError as error:
+                flight.rests()
+                patience.after(error)
+                if left is None and segment.position:
+                    self._progress.add(0, -segment.position)
+                    assembly.restart(segment)
+                continue
+            line.pace.went_well()
+            if left is None:
+                return
+            if missing := segment.left:
+                raise errors.Corrupt(
+                    f"DataStore {wanted.store}: {flight.uri} ends {missing} bytes before byte {wanted.offset + wanted.size}",
+                    store=wanted.store,
+                    key=wanted.key,
+                )
+
+    def _watched(self, stream: Iterator[Buffer], flight: Flight) -> Iterator[Buffer]:
+        while True:
+            flight.asks(_SLOW_SECONDS)
+            chunk = next(stream, None)
+            flight.moved()
+            if self._stopped.is_set():
+                raise errors.Unavailable("stopped: another file failed")
+            if chunk is None:
+                return
+            yield chunk
+
+    def _is_there(self, wanted: Wanted) -> bool:
+        """Whether an earlier run has loaded it; it is read again before that is believed."""
+        if not wanted.loaded or not self._shelf.is_whole(wanted):
+            return False
+        self._progress.add(1, wanted.size)
+        return True
+
+    def _done(self, wanted: Wanted, size: int, sha256: str) -> None:
+        self._shelf.note(Loaded(wanted.id, size, sha256))
         self._progress.add(1, 0)
 
-    def _to_file(self, wanted: Wanted, path: Path) -> tuple[str, int]:
-        """Writes the bytes to `path`; goes on where the connection broke off. Returns their SHA-256 and their number."""
-        digest, got = hashlib.sha256(), 0
-        patience = Patience(self._progress, self._give_up, self._stopped.wait)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    for chunk in self._chunks(wanted, got):
-                        if self._stopped.is_set():
-                            raise errors.Unavailable("stopped: another file failed")
-                        digest.update(chunk)
-                        _write(file, chunk)
-                        got += len(chunk)
-                        self._progress.add(0, len(chunk))
-                        patience.went_well()
-                    return digest.hexdigest(), got
-                except StoreError as error:
-                    patience.after(error)
-                if got and not _resumable(wanted):
-                    self._progress.add(0, -got)
-                    digest, got = hashlib.sha256(), 0
-                    os.ftruncate(file, 0)
-                    os.lseek(file, 0, os.SEEK_SET)
-        finally:
-            os.close(file)
+    def _patience(self, flight: Flight) -> Patience:
+        return Patience(self._line, flight, self._stopped.wait)
 
-    def _chunks(self, wanted: Wanted, got: int) -> Iterator[bytes]:
-        if not wanted.store:
-            return _web_chunks(wanted)
-        if wanted.size == got:
-            return iter(())
-        # Without a digest only the whole object shows that it has become longer.
-        length = wanted.size - got if wanted.sha256 or got else None
-        return self._open(wanted.store).stream(wanted.key, wanted.offset + got, length, etag=wanted.etag)
+    def _mismatch(self, wanted: Wanted, sha256: str, size: int) -> FetchError:
+        if not wanted.datum:
+            return self._changed(wanted, size)
+        return FetchError(
+            Failed.INPUT_DIGEST_MISMATCH,
+            f"{self._where(wanted)} has SHA-256 {sha256} ({size} bytes), but {wanted.sha256} ({wanted.size} bytes) was saved: it "
+            "was changed or damaged in the store",
+        )
 
-    def _verify(self, input_name: str, wanted: Wanted, sha256: str, size: int) -> None:
-        if not wanted.store:
-            return
-        uri = self._open(wanted.store).uri(wanted.key)
-        if wanted.sha256 and (sha256 != wanted.sha256 or size != wanted.size):
-            raise FetchError(
-                Failed.INPUT_DIGEST_MISMATCH,
-                f"input {input_name!r}, link {wanted.link}: {uri} in DataStore {wanted.store} has SHA-256 {sha256} "
-                f"({size} bytes), but {wanted.sha256} ({wanted.size} bytes) was saved: it was changed or damaged in the store",
-            )
-        if size != wanted.size:
-            raise FetchError(
-                Failed.INPUT_CHANGED,
-                f"input {input_name!r}, link {wanted.link}: {uri} in DataStore {wanted.store} had {wanted.size} bytes when it was "
-                f"listed and {size} when it was read: run again when nobody writes to it",
-            )
+    def _changed(self, wanted: Wanted, size: int) -> FetchError:
+        return FetchError(
+            Failed.INPUT_CHANGED,
+            f"{self._where(wanted)} had {wanted.size} bytes when it was listed and is another version with {size} now that it was "
+            "read: run again when nobody writes to it",
+        )
+
+    def _where(self, wanted: Wanted) -> str:
+        uri = self._line.store.uri(wanted.key)
+        return f"input {self._names[wanted.input]!r}, link {wanted.shown_link}: {uri} in DataStore {wanted.store}"
 
 
-def _resumable(wanted: Wanted) -> bool:
-    # Without an ETag or a digest the rest could come from another version of the object.
-    return bool(wanted.store and (wanted.etag or wanted.sha256))
-
-
-def _web_chunks(wanted: Wanted) -> Iterator[bytes]:
-    from datums.transfer import web  # noqa: PLC0415  most executions have no use for an HTTP client
-
-    answer = web.Answer()
-    yield from web.read(wanted.key, answer)
-    wanted.etag = answer.etag
-    wanted.metadata = {name: value for name, value in (("etag", answer.etag), ("last-modified", answer.last_modified)) if value}
-
-
-def _write(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+def _first(task: Task) -> Wanted:
+    if isinstance(task, Span):
+        return task.files[min(task.done, len(task.files) - 1)]
+    return task.assembly.wanted if isinstance(task, Segment) else task

@@ -6,11 +6,17 @@ import re
 
 from datums.api.reasons import Failed
 from datums.model import layout
+from datums.model.places import root_of
 from datums.model.plan import StoreAccess
 from datums.transfer.fetch_errors import FetchError
 
 # Some services take a backslash for a slash, and go up at `..`: then the prefix would not say where the key leads.
 _UPWARDS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)")
+
+
+def uri(access: StoreAccess, key: str) -> str:
+    """A key, or the beginning of keys, as a link of its provider."""
+    return f"{root_of(access.kind, access.bucket, access.account)}/{key}"
 
 
 def check_readable(access: StoreAccess, namespace: str, key: str, where: str) -> None:
@@ -31,7 +37,7 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
         if key.startswith(projects) and (_UPWARDS.search(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
             raise FetchError(
                 Failed.NOT_SHARED,
-                f"{where}: this reaches below s3://{access.bucket}/{projects}, into what Datums saved for another project: narrow "
+                f"{where}: this reaches below {uri(access, projects)}, into what Datums saved for another project: narrow "
                 "the link, or use datum:// links to datums that are shared with this namespace",
             )
     if not _UPWARDS.search(key) and any(key.startswith(prefix) for prefix in access.readable):
@@ -39,7 +45,7 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
     allowed = ", ".join(repr(prefix) for prefix in access.readable) or "nothing"
     raise FetchError(
         Failed.ACCESS_DENIED,
-        f"{where}: s3://{access.bucket}/{key} is not below what spec.readable of DataStore {access.name} opens ({allowed}): narrow "
+        f"{where}: {uri(access, key)} is not below what spec.readable of DataStore {access.name} opens ({allowed}): narrow "
         "the link, or ask the store's owner to add the prefix",
     )
 
@@ -55,7 +61,7 @@ def check_own(access: StoreAccess, namespace: str, key: str, where: str) -> None
         return
     raise FetchError(
         Failed.NOT_SHARED,
-        f"{where}: its bytes are said to lie at s3://{access.bucket}/{key}, which is not what Datums saved for namespace "
+        f"{where}: its bytes are said to lie at {uri(access, key)}, which is not what Datums saved for namespace "
         f"{namespace}: use the datum that an execution of this namespace made",
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
 
 from datums.api.reasons import Failed
-from datums.stores.errors import EndpointUnreachable, StoreError
+from datums.stores.errors import Changed, Corrupt, EndpointUnreachable, NotFound, StoreError
 
 
 class FetchError(Exception):
@@ -16,9 +18,18 @@ class FetchError(Exception):
         self.reason = reason
 
 
-def from_store(error: StoreError, input_name: str, link: str) -> FetchError:
-    """What a store's error means for an execution."""
-    return FetchError(failed_reason(error), f"input {input_name!r}, link {link}: {error}")
+def from_store(error: StoreError, input_name: str, link: str, *, listed: bool = False) -> FetchError:
+    """What a store's error means for an execution.
+
+    Args:
+        listed: the object was there when the link was resolved, and its digest was not known: what is wrong now is a change.
+    """
+    where = f"input {input_name!r}, link {link}: {error}"
+    if isinstance(error, Changed) or (listed and isinstance(error, NotFound | Corrupt)):
+        return FetchError(
+            Failed.INPUT_CHANGED, f"{where}; it was replaced or removed after it was listed: run again when nobody writes to it"
+        )
+    return FetchError(failed_reason(error), where)
 
 
 def failed_reason(error: StoreError) -> Failed:
@@ -37,9 +48,39 @@ def from_system(error: OSError, path: str, size: int) -> FetchError:
     Args:
         size: of the file, in bytes.
     """
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return FetchError(
-            Failed.EVICTED,
-            f"no space left for {path} ({size:,} bytes): choose nodes with more ephemeral storage, or request it in spec.resources",
-        )
-    return FetchError(Failed.EVICTED, f"{path} cannot be written: {error.strerror or error}")
+    needed = f"{path} ({size:,} bytes)" if size else path
+    match error.errno:
+        case errno.ENOSPC:
+            text = f"no space left for {needed}{_free(path)}: choose nodes with more ephemeral storage, or request it in "
+            text += "spec.resources"
+        case errno.EDQUOT:
+            text = f"the quota of the volume is used up, and {needed} has no room{_free(path)}: raise the quota"
+        case errno.EROFS:
+            text = f"{path} cannot be written: its volume is read-only; mend the volume or the node"
+        case errno.EMFILE | errno.ENFILE:
+            text = (
+                f"{path} cannot be opened: too many open files{_file_limit()}: raise the limit (ulimit -n) on the node, or lower "
+            )
+            text += "spec.tuning.concurrency of the DataStore"
+        case errno.EFBIG:
+            text = f"{needed} is larger than a file may be here: raise the limit (ulimit -f), or use another file system"
+        case _:
+            text = f"{path} cannot be written: {error.strerror or error}"
+    return FetchError(Failed.EVICTED, text)
+
+
+def _free(path: str) -> str:
+    for directory in Path(path).parents:
+        try:
+            volume = os.statvfs(directory)
+        except OSError:
+            continue
+        files = "" if volume.f_favail or not volume.f_files else " and no more files"
+        return f"; free are {volume.f_bavail * volume.f_frsize:,} bytes{files}"
+    return ""
+
+
+def _file_limit() -> str:
+    import resource  # noqa: PLC0415  only a failure needs it
+
+    return f" (the limit is {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"

@@ -7,22 +7,24 @@ import time
 from typing import Final
 
 from datums.model.commit import Report
+from datums.transfer.flights import Flights
 
 _AFTER_SECONDS: Final = 1.0
 _EVERY_SECONDS: Final = 1.0
+_STUCK_SECONDS: Final = 3.0  # with the second of a report and the operator's own time, that is within five
 
 
 class Progress:
     """Counters that many threads write; a reader sees whole numbers, not one moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, flights: Flights | None = None) -> None:
+        self.flights = flights or Flights()
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self.files = 0
         self.bytes = 0
         self.total_files = 0
         self.total_bytes = 0
-        self.trouble = ""
 
     def add(self, files: int, size: int) -> None:
         """Counts files that are done and bytes that came."""
@@ -39,7 +41,7 @@ class Progress:
             total_files=self.total_files,
             total_bytes=self.total_bytes,
             rate=round(self.bytes / max(0.001, time.monotonic() - self._started)),
-            trouble=self.trouble,
+            trouble=self.flights.stuck(_STUCK_SECONDS),
         )
 
 

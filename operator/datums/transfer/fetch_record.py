@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from datums.api.reasons import Failed
@@ -10,98 +10,126 @@ from datums.model import links, podpaths
 from datums.model.commit import Pinned
 from datums.model.links import NO_PIN, Pin
 from datums.model.manifest import Entry, Location
+from datums.model.plan import InputPlan, Source, WebSource
 from datums.transfer.fetch_errors import FetchError
-from datums.transfer.fetch_wanted import InputFiles, LinkFiles, Wanted
+from datums.transfer.fetch_wanted import Wanted
 
 
-def pin(name: str, found: LinkFiles) -> Pinned:
+def pin(name: str, source: Source, files: Iterable[tuple[str, int, str]]) -> Pinned:
     """A link in the form that names these bytes for good.
 
     Args:
         name: the input's.
+        files: (path, size, sha256) of what the link has led to, sorted by path. Read once.
 
     Raises:
         FetchError: the link was pinned, to other bytes.
     """
-    files = [wanted for wanted in found.files if not wanted.absent]
-    promised, actual = found.pin, _pin_of(files)
-    if promised != NO_PIN and promised != (actual if promised.sha256 else _tree_pin(files)):
+    count = size = 0
+    last = ""
+
+    def passing() -> Iterator[tuple[str, str]]:
+        nonlocal count, size, last
+        for path, length, last in files:
+            count, size = count + 1, size + length
+            yield path, last
+
+    tree = Pin(tree_sha256=links.tree_digest(passing()))
+    actual = Pin(sha256=last) if count == 1 else tree
+    promised = source.pin
+    if promised not in (NO_PIN, actual if promised.sha256 else tree):
         raise FetchError(
             Failed.INPUT_CHANGED,
-            f"input {name!r}, link {_shown(found)}: it is pinned to {promised.sha256 or promised.tree_sha256}, but what it leads "
-            f"to is now {actual.sha256 or actual.tree_sha256} ({len(files)} files): take the pin off to use what is there now",
+            f"input {name!r}, link {shown(source)}: it is pinned to {promised.sha256 or promised.tree_sha256}, but what it leads "
+            f"to is now {actual.sha256 or actual.tree_sha256} ({count} files): take the pin off to use what is there now",
         )
     # A datum never changes: its link is pinned as it is.
-    immutable = found.link.startswith("datum://")
+    immutable = source.link.startswith("datum://")
     return Pinned(
         name=name,
-        link=found.link,
-        pinned=found.link if immutable else links.pinned(found.link, promised if promised != NO_PIN else actual),
-        files=len(files),
-        bytes=sum(wanted.size for wanted in files),
+        link=source.link,
+        pinned=source.link if immutable else links.pinned(source.link, promised if promised != NO_PIN else actual),
+        files=count,
+        bytes=size,
     )
 
 
-def not_reproducible(name: str, found: LinkFiles) -> str:
+def not_reproducible(name: str, source: Source) -> str:
     """Why a rerun may get other bytes, or nothing."""
-    return "" if found.reproducible else f"input {name}: {_shown(found)} is not versioned by its server"
+    if isinstance(source, WebSource) and source.pin == NO_PIN:
+        return f"input {name}: {shown(source)} is not versioned by its server"
+    return ""
 
 
-def inputs_document(inputs: list[InputFiles], uri: Callable[[Wanted], str]) -> dict[str, Any]:
-    """`/valohai/config/inputs.json`.
+def shown(source: Source) -> str:
+    """A source's link for messages: a query of a public URL can hold a secret."""
+    return source.link.partition("?")[0] if isinstance(source, WebSource) else source.link
+
+
+def inputs_document(
+    inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]], uri: Callable[[Wanted], str], encode: Callable[[Any], bytes]
+) -> Iterator[bytes]:
+    """`/valohai/config/inputs.json`, in pieces.
 
     Args:
+        inputs: each with the files that it has.
         uri: where the bytes of a file are, as a link of its provider.
+        encode: makes a value a part of the document.
     """
-    return {
-        loaded.plan.name: {
-            "input_id": loaded.plan.input_id,
-            "files": [_file(loaded, wanted, uri(wanted)) for wanted in loaded.files if not wanted.absent],
-        }
-        for loaded in inputs
-    }
+    begin = b"{"
+    for plan, files in inputs:
+        yield begin + encode(plan.name) + b': {"input_id": ' + encode(plan.input_id) + b', "files": ['
+        separator = b""
+        for wanted in files:
+            yield separator + encode(_file(plan, wanted, uri(wanted)))
+            separator = b","
+        yield b"]}"
+        begin = b","
+    yield b"{}" if begin == b"{" else b"}"
 
 
-def entries(inputs: list[InputFiles]) -> Iterator[Entry]:
-    """The entries of the inputs manifest, sorted: paths are `<input>/<path below its directory>`."""
-    files = ((f"{loaded.plan.name}/{wanted.path}", wanted) for loaded in inputs for wanted in loaded.files if not wanted.absent)
-    for path, wanted in sorted(files, key=lambda pair: pair[0]):
-        yield Entry(
-            path=path,
-            size=wanted.size,
-            sha256=wanted.sha256,
-            datum=wanted.datum,
-            location=Location(store=wanted.store, key=wanted.key, offset=wanted.offset),
-            link=wanted.link,
-            metadata=wanted.metadata | ({"etag": wanted.etag} if wanted.etag and not wanted.datum else {}),
-        )
+def entries(inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]]) -> Iterator[Entry]:
+    """The entries of the inputs manifest, sorted: paths are `<input>/<path below its directory>`.
+
+    Args:
+        inputs: in any order, each with the files that it has, sorted by path.
+    """
+    for plan, files in sorted(inputs, key=lambda pair: f"{pair[0].name}/"):
+        for wanted in files:
+            yield Entry(
+                path=f"{plan.name}/{wanted.path}",
+                size=wanted.size,
+                sha256=wanted.sha256,
+                datum=wanted.datum,
+                location=Location(store=wanted.store, key=wanted.key, offset=wanted.offset),
+                link=wanted.link,
+                metadata=_metadata(wanted),
+            )
 
 
-def _pin_of(files: list[Wanted]) -> Pin:
-    return Pin(sha256=files[0].sha256) if len(files) == 1 else _tree_pin(files)
+def _metadata(wanted: Wanted) -> dict[str, Any]:
+    if wanted.datum:
+        return wanted.metadata
+    version = {"etag": wanted.etag, "version": wanted.version}
+    return wanted.metadata | {name: value for name, value in version.items() if value}
 
 
-def _tree_pin(files: list[Wanted]) -> Pin:
-    return Pin(tree_sha256=links.tree_digest((wanted.path, wanted.sha256) for wanted in files))
-
-
-def _shown(found: LinkFiles) -> str:
-    web = found.link.startswith(("http://", "https://"))
-    return found.link.partition("?")[0] if web else found.link
-
-
-def _file(loaded: InputFiles, wanted: Wanted, storage_uri: str) -> dict[str, Any]:
+def _file(plan: InputPlan, wanted: Wanted, storage_uri: str) -> dict[str, Any]:
     file: dict[str, Any] = {
         "name": wanted.path,
-        "path": f"{podpaths.INPUTS}/{loaded.plan.name}/{wanted.path}",
+        "path": f"{podpaths.INPUTS}/{plan.name}/{wanted.path}",
         "uri": f"datum://{wanted.datum}" if wanted.datum else wanted.link,
         "storage_uri": storage_uri,
         "size": wanted.size,
         "checksums": {"sha256": wanted.sha256},
         "metadata": [wanted.metadata] if wanted.metadata and wanted.datum else [],
-        "input_id": loaded.plan.input_id,
+        "input_id": plan.input_id,
         "download_intent": "always",
     }
     if wanted.datum:
         file["datum_id"] = wanted.datum
+    if wanted.version and not wanted.datum:
+        file["version"] = wanted.version
+    if wanted.etag and not wanted.datum:
+        file["etag"] = wanted.etag
     return file

@@ -1,90 +1,129 @@
-"""From the sources of the plan to the files they mean: lists buckets and reads manifests, loads nothing yet."""
+"""From the sources of the plan to the files they mean, in the spool: lists buckets and reads manifests, loads nothing yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from datums.api.reasons import Failed
 from datums.model import globs
 from datums.model.manifest import Entry, ManifestError, Reader
 from datums.model.placement import is_safe, place, place_output
-from datums.model.plan import DatumSource, InputPlan, ObjectsSource, Plan, SetSource, Source, StoreAccess, WebSource
+from datums.model.plan import DatumSource, InputPlan, ObjectsSource, Plan, SetSource, Source, WebSource
 from datums.stores.errors import NotFound, StoreError
-from datums.stores.protocol import ObjectInfo, Store
-from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
+from datums.transfer import saved
+from datums.transfer.fetch_access import check_own, check_readable, may_match_readable, uri
 from datums.transfer.fetch_errors import FetchError, from_store
-from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_retry import Patience
-from datums.transfer.fetch_wanted import InputFiles, LinkFiles, Wanted, gather
+from datums.transfer.fetch_retry import Patience, Stalled
+from datums.transfer.fetch_spool import Clash, Spool
+from datums.transfer.fetch_stores import Lines, bounded
+from datums.transfer.fetch_wanted import Wanted, check_name, collision, last_of_each_path, named, nesting, parents
+from datums.transfer.flights import Flight, Flights
+from datums.transfer.saved import StoredFile
+
+T = TypeVar("T")
+
+_BATCH: Final = 1000
+_ANSWER_SECONDS: Final = 120.0
+"""For one request of a listing, which is not large."""
 
 
 class Resolver:
-    """Resolves the inputs of one plan.
+    """Resolves the inputs of one plan."""
 
-    Args:
-        open_store: a store by its name.
-    """
-
-    def __init__(self, plan: Plan, open_store: Callable[[str], Store], progress: Progress) -> None:
+    def __init__(self, plan: Plan, lines: Lines, spool: Spool, flights: Flights) -> None:
         self._plan = plan
-        self._open = open_store
-        self._progress = progress
+        self._lines = lines
+        self._spool = spool
+        self._flights = flights
 
-    def resolve(self, plan: InputPlan) -> InputFiles:
-        """What an input leads to.
+    def resolve(self) -> None:
+        """Finds out what all inputs lead to.
 
         Raises:
             FetchError: a link leads to nothing, may not be read, or its files cannot lie beside each other.
         """
-        return gather(plan, [self._source(plan, source) for source in plan.sources])
+        for number, plan in enumerate(self._plan.inputs):
+            for position, source in enumerate(plan.sources):
+                self._source(number, position, plan, source)
+            if not (plan.filename and self._renamed(number, plan)):
+                self._check_names(number, plan)
+            if found := self._spool.nested(number):
+                raise nesting(plan.name, *found)
+        self._spool.resolved()
 
-    def _source(self, plan: InputPlan, source: Source) -> LinkFiles:
-        try:
-            found = Patience(self._progress).call(lambda: self._try(plan, source))
-        except NotFound:
-            found = LinkFiles(link=source.link, pin=source.pin)
-        except StoreError as error:
-            raise from_store(error, plan.name, source.link) from None
-        if not found.files and not found.directories and not plan.optional:
-            raise FetchError(Failed.INPUT_NOT_FOUND, f"{_where(plan, source)} leads to nothing: {self._looked_for(source)}")
-        return found
+    def _source(self, number: int, position: int, plan: InputPlan, source: Source) -> None:
+        store = "" if isinstance(source, WebSource) else source.store
+        where = _where(plan, source)
+        with self._flights.flight(where) as flight:
+            patience = Patience(self._lines.line(store), flight)
+            try:
+                found = patience.call(lambda: self._try(number, position, plan, source, flight))
+            except NotFound:
+                found = False
+            except Clash as clash:
+                raise collision(plan.name, clash.one, clash.other) from None
+            except StoreError as error:
+                raise from_store(error, plan.name, source.link) from None
+        if not found and not plan.optional:
+            raise FetchError(Failed.INPUT_NOT_FOUND, f"{where} leads to nothing: {self._looked_for(source)}")
 
-    def _try(self, plan: InputPlan, source: Source) -> LinkFiles:
-        found = LinkFiles(link=source.link, pin=source.pin)
-        match source:
-            case DatumSource():
-                self._own(plan, source, source.store, source.key)
-                found.files = [_datum(plan, source)]
-            case SetSource():
-                self._set(plan, source, found)
-            case ObjectsSource():
-                found.files = list(self._objects(plan, source))
-            case WebSource():
-                found.files = [_web(plan, source)]
-                found.reproducible = bool(source.pin.sha256 or source.pin.tree_sha256)
+    def _try(self, number: int, position: int, plan: InputPlan, source: Source, flight: Flight) -> bool:
+        """Adds what the source leads to; whether that is anything."""
+        found = False
+        rename = bool(plan.filename)
+
+        def noted(files: Iterable[Wanted]) -> Iterator[Wanted]:
+            nonlocal found
+            last = ""
+            for wanted in files:
+                found = True
+                if not rename:
+                    check_name(plan.name, wanted.path, named(wanted))
+                    directory = wanted.path.rpartition("/")[0]
+                    if directory != last:
+                        last = directory
+                        self._spool.add_directory(number, directory)
+                yield wanted
+
+        def directory(path: str) -> None:
+            nonlocal found
+            found = True
+            check_name(plan.name, path, f"a directory of {source.link}")
+            self._spool.add_directory(number, path, empty=True)
+
+        with self._spool.link(number, position) as add:
+            match source:
+                case DatumSource():
+                    self._own(plan, source, source.store, source.key)
+                    add(noted([_datum(plan, source)]))
+                case SetSource():
+                    add(noted(self._set(plan, source, flight, directory)))
+                case ObjectsSource():
+                    add(noted(self._objects(plan, source, flight)))
+                case WebSource():
+                    add(noted([_web(plan, source)]))
         return found
 
     def _own(self, plan: InputPlan, source: Source, store: str, key: str) -> None:
         check_own(self._plan.stores[store], self._plan.execution.namespace, key, _where(plan, source))
 
-    def _set(self, plan: InputPlan, source: SetSource, found: LinkFiles) -> None:
+    def _set(self, plan: InputPlan, source: SetSource, flight: Flight, directory: Callable[[str], None]) -> Iterator[Wanted]:
         self._own(plan, source, source.store, source.manifest_key)
-        store = self._open(source.store)
+        store = self._lines.store(source.store)
         manifest = f"{_where(plan, source)}: {store.uri(source.manifest_key)}"
-        files: dict[str, Wanted] = {}
         try:
-            reader = Reader(store.stream(source.manifest_key))
-            for entry in reader:
-                if not _selected(source, entry):
-                    continue
+            reader = Reader(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4))
+            for entry in last_of_each_path(entry for entry in reader if _selected(source, entry)):
                 path = place_output(entry.path.rstrip("/"), plan.keep_directories)
-                if entry.is_directory:
-                    if plan.keep_directories != "None":
-                        found.directories.append(path)
-                else:
-                    # A path that was saved again comes later: as on a disk, the last one is what the path means.
-                    files[entry.path] = _of_set(source, entry, path)
+                if not entry.is_directory:
+                    wanted = _of_set(source, entry, path)
+                    self._check_store(plan, source, wanted)
+                    yield wanted
+                elif plan.keep_directories != "None":
+                    directory(path)
         except ManifestError as error:
             raise FetchError(Failed.INPUT_DIGEST_MISMATCH, f"{manifest}: {error}") from None
         if reader.summary is None or reader.summary.sha256 != source.manifest_sha256:
@@ -92,48 +131,95 @@ class Resolver:
                 Failed.INPUT_DIGEST_MISMATCH,
                 f"{manifest} has other bytes than its name says: it was changed or damaged",
             )
-        for wanted in files.values():
-            if wanted.store not in self._plan.stores:
-                raise FetchError(
-                    Failed.STORE_NOT_READY,
-                    f"{_where(plan, source)}: {wanted.path!r} lies in DataStore {wanted.store}, which this execution may not use",
-                )
-            self._own(plan, source, wanted.store, wanted.key)
-        found.files = list(files.values())
 
-    def _objects(self, plan: InputPlan, source: ObjectsSource) -> Iterator[Wanted]:
+    def _check_store(self, plan: InputPlan, source: SetSource, wanted: Wanted) -> None:
+        if wanted.store not in self._plan.stores:
+            raise FetchError(
+                Failed.STORE_NOT_READY,
+                f"{_where(plan, source)}: {wanted.path!r} lies in DataStore {wanted.store}, which this execution may not use",
+            )
+        self._own(plan, source, wanted.store, wanted.key)
+
+    def _objects(self, plan: InputPlan, source: ObjectsSource, flight: Flight) -> Iterator[Wanted]:
         access, namespace = self._plan.stores[source.store], self._plan.execution.namespace
         where = _where(plan, source)
-        store = self._open(source.store)
+        store = self._lines.store(source.store)
         if not globs.is_glob(source.pattern):
             check_readable(access, namespace, source.pattern, where)
-            if source.pattern.endswith("/"):
-                return  # a prefix is no object: `_looked_for` says what to write
-            info = store.head(source.pattern)
-            yield self._object(plan, source, info._replace(key=source.pattern))
+            if not source.pattern.endswith("/"):  # a prefix is no object: `_looked_for` says what to write
+                found = self._batches(source, flight, lambda: iter([saved.find(store, source.pattern)]), 1)
+                yield from (self._object(plan, source, one) for one in found)
             return
         fixed = globs.fixed_prefix(source.pattern)
         if not may_match_readable(access, namespace, fixed):
             check_readable(access, namespace, fixed, where)
-        seen = set[str]()
-        for info in store.list(fixed):
-            if info.key in seen or not globs.matches(source.pattern, info.key):
-                continue
-            seen.add(info.key)
-            check_readable(access, namespace, info.key, where)
-            if info.key.endswith("/") and info.size == 0:
-                continue  # a directory marker, as consoles make them
-            yield self._object(plan, source, info)
+        for one in self._batches(source, flight, lambda: saved.matching(store, source.pattern), _BATCH):
+            check_readable(access, namespace, one.info.key, where)
+            if not (one.info.key.endswith("/") and one.info.size == 0):  # a directory marker, as consoles make them
+                yield self._object(plan, source, one)
 
-    def _object(self, plan: InputPlan, source: ObjectsSource, info: ObjectInfo) -> Wanted:
+    def _object(self, plan: InputPlan, source: ObjectsSource, found: StoredFile) -> Wanted:
+        info = found.info
         path = place(source.pattern, info.key, plan.keep_directories)
-        return Wanted(path=path, store=source.store, key=info.key, size=info.size, etag=info.etag, link=source.link)
+        if found.packed is None:
+            return Wanted(
+                path=path, store=source.store, key=info.key, size=info.size, etag=info.etag, version=info.version, link=source.link
+            )
+        wanted = _of_set(source, found.packed, path)
+        wanted.store = source.store
+        self._own(plan, source, wanted.store, wanted.key)
+        return wanted
+
+    def _batches(
+        self, source: SetSource | ObjectsSource, flight: Flight, begin: Callable[[], Iterator[T]], size: int
+    ) -> Iterator[T]:
+        """What the iterator gives, each batch within a bounded time."""
+
+        def stalled() -> Stalled:
+            return Stalled(
+                f"DataStore {source.store} did not answer for {_ANSWER_SECONDS:.0f} s: {source.link}", store=source.store
+            )
+
+        stream: list[Iterator[T]] = []
+
+        def pull() -> list[T]:
+            if not stream:
+                stream.append(begin())
+            return list(islice(stream[0], size))
+
+        pace = self._lines.line(source.store).pace
+        while True:
+            with pace.slot():
+                batch = bounded(pull, _ANSWER_SECONDS, stalled)
+            flight.moved()
+            pace.went_well()
+            yield from batch
+            if len(batch) < size:
+                return
+
+    def _renamed(self, number: int, plan: InputPlan) -> bool:
+        if not self._spool.rename_single(number, plan.filename):
+            return False
+        check_name(plan.name, plan.filename, f"filename {plan.filename!r}")
+        with self._spool.transaction():
+            for directory in parents(plan.filename):
+                self._spool.add_directory(number, directory)
+        return True
+
+    def _check_names(self, number: int, plan: InputPlan) -> None:
+        """Where `filename` has put the checks off, and does not apply."""
+        if not plan.filename:
+            return
+        for wanted in self._spool.of_input(number):
+            check_name(plan.name, wanted.path, named(wanted))
+            with self._spool.transaction():
+                self._spool.add_directory(number, wanted.path.rpartition("/")[0])
 
     def _looked_for(self, source: Source) -> str:
         match source:
             case ObjectsSource():
-                access: StoreAccess = self._plan.stores[source.store]
-                looked = f"DataStore {source.store} has no object s3://{access.bucket}/{source.pattern}"
+                access = self._plan.stores[source.store]
+                looked = f"DataStore {source.store} has no object {uri(access, source.pattern)}"
                 if source.pattern.endswith("/"):
                     return f"{looked}; for all objects below it write {source.link}**"
                 return f"{looked}; correct the link, or set optional"
@@ -145,7 +231,8 @@ class Resolver:
 
 
 def _where(plan: InputPlan, source: Source) -> str:
-    return f"input {plan.name!r}, link {source.link}"
+    link = source.link.partition("?")[0] if isinstance(source, WebSource) else source.link
+    return f"input {plan.name!r}, link {link}"
 
 
 def _selected(source: SetSource, entry: Entry) -> bool:
@@ -156,7 +243,7 @@ def _selected(source: SetSource, entry: Entry) -> bool:
     return True
 
 
-def _of_set(source: SetSource, entry: Entry, path: str) -> Wanted:
+def _of_set(source: SetSource | ObjectsSource, entry: Entry, path: str) -> Wanted:
     location = entry.location
     if location is None:
         raise ManifestError(f"the entry {entry.path!r} has no location")
@@ -178,6 +265,7 @@ def _datum(plan: InputPlan, source: DatumSource) -> Wanted:
         path=place_output(source.path, plan.keep_directories),
         store=source.store,
         key=source.key,
+        offset=source.offset,
         size=source.size,
         sha256=source.sha256,
         datum=source.datum,
@@ -191,6 +279,6 @@ def _web(plan: InputPlan, source: WebSource) -> Wanted:
     if not is_safe(path):
         raise FetchError(
             Failed.INVALID_SPEC,
-            f"{_where(plan, source).partition('?')[0]}: the URL's path names no file: set filename of the input",
+            f"{_where(plan, source)}: the URL's path names no file: set filename of the input",
         )
     return Wanted(path=path, store="", key=source.url, link=source.link)

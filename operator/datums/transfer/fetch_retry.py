@@ -1,40 +1,49 @@
-"""Trying again what a store may do later. The store itself retries for some seconds; this is for outages."""
+"""Trying again what a store may do later: drivers send each request once."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from datums.stores.errors import StoreError
-from datums.transfer.fetch_progress import Progress
+from datums.stores.errors import AccessDenied, CredentialExpired, StoreError, Throttled, Unavailable
+from datums.transfer.fetch_stores import Line
+from datums.transfer.flights import Flight
 
 T = TypeVar("T")
 
 GIVE_UP_SECONDS: Final = 300.0
 """How long a store may do nothing before it counts as unavailable."""
-_FIRST_PAUSE: Final = 0.2
+_RENEW_SECONDS: Final = 300.0
+"""How long is waited for a new credential in place of one that has expired."""
+_STALLS: Final = 3
+_FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 
 
+class Stalled(Unavailable):
+    """A call did not come back, and was left to its thread."""
+
+
 class Patience:
-    """How long is waited before the next try, and when it is enough.
+    """How long is waited before the next try of one piece of work, and when it is enough.
 
     Args:
+        line: the store.
+        flight: what is told of the trouble.
         wait: sleeps for so many seconds; true when waiting is pointless now.
     """
 
-    def __init__(self, progress: Progress, give_up: float = GIVE_UP_SECONDS, wait: Callable[[float], object] = time.sleep) -> None:
-        self._progress = progress
-        self._give_up = give_up
+    def __init__(self, line: Line, flight: Flight, wait: Callable[[float], object] = time.sleep) -> None:
+        self._line = line
+        self._flight = flight
         self._wait = wait
         self._pause = _FIRST_PAUSE
-        self._last = time.monotonic()
 
     def went_well(self) -> None:
-        """The store does something: the waiting starts anew."""
-        self._pause, self._last = _FIRST_PAUSE, time.monotonic()
-        self._progress.trouble = ""
+        """The store does something: the waiting starts anew. The flight has noted the same by `moved`."""
+        self._pause = _FIRST_PAUSE
 
     def after(self, error: StoreError) -> None:
         """Waits before the next try.
@@ -42,10 +51,22 @@ class Patience:
         Raises:
             StoreError: the error, when another try is of no use or it has been enough.
         """
-        if not error.retryable or time.monotonic() - self._last > self._give_up:
+        patience = _RENEW_SECONDS if isinstance(error, CredentialExpired) else GIVE_UP_SECONDS
+        waited = time.monotonic() - self._flight.since
+        if isinstance(error, Stalled):
+            self._line.pace.throttled()  # fewer connections leave more of a slow line to each
+        # One call that stalls can take all of the time by itself: a new connection has its chance in any case.
+        enough = waited > patience and not 0 < self._flight.stalls < _STALLS
+        if enough and isinstance(error, CredentialExpired):
+            raise AccessDenied(f"{error}; no newer one came within {waited:.0f} s", store=error.store, key=error.key)
+        if enough or not (error.retryable or isinstance(error, CredentialExpired)):
             raise error
-        self._progress.trouble = str(error)
-        if self._wait(self._pause):
+        self._flight.failed(str(error))
+        if isinstance(error, Throttled):
+            self._line.pace.throttled(error.retry_after)
+        elif isinstance(error, CredentialExpired):
+            self._line.renew()
+        if self._wait(self._pause * random.uniform(0.5, 1.0)):  # noqa: S311  jitter
             raise error
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 

@@ -1,20 +1,19 @@
-"""The files that are to be loaded, and the checks on their names. Pure."""
+"""A file that is to be loaded, and the checks on its name. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import msgspec
 
 from datums.api.reasons import Failed
-from datums.model.links import NO_PIN, Pin
+from datums.model.manifest import Entry
 from datums.model.placement import is_safe
-from datums.model.plan import InputPlan
 from datums.transfer.fetch_errors import FetchError
 
-MAX_NAME_BYTES = 255
-MAX_PATH_BYTES = 3500  # of PATH_MAX, 4,096, with room for the directories above
+MAX_NAME_BYTES: Final = 255
+MAX_PATH_BYTES: Final = 3500  # of PATH_MAX, 4,096, with room for the directories above
 
 
 class Wanted(msgspec.Struct, kw_only=True, gc=False):
@@ -32,12 +31,18 @@ class Wanted(msgspec.Struct, kw_only=True, gc=False):
     sha256: str = ""
     """Promised, or found out; empty while unknown."""
     etag: str = ""
+    version: str = ""
+    """Version id or generation, where the store has them."""
     datum: str = ""
-    link: str
+    link: str = ""
     """As the user wrote it."""
     metadata: dict[str, Any] = {}
-    absent: bool = False
-    """A public file that does not exist, of an input that is optional."""
+    id: int = 0
+    """In the spool."""
+    input: int = 0
+    """Position of the input in the plan."""
+    loaded: bool = False
+    """It lay on the disk, whole, when an earlier run was killed."""
 
     @property
     def shown_link(self) -> str:
@@ -49,96 +54,82 @@ class Wanted(msgspec.Struct, kw_only=True, gc=False):
         """Where the bytes are."""
         return self.store, self.key, self.offset
 
-
-class LinkFiles(msgspec.Struct, kw_only=True):
-    """What one link led to."""
-
-    link: str
-    pin: Pin = NO_PIN
-    files: list[Wanted] = []
-    directories: list[str] = []
-    """Empty ones, below the input's directory."""
-    reproducible: bool = True
+    @property
+    def is_pinned(self) -> bool:
+        """Whether bytes of another version of the object cannot be taken for its own."""
+        return bool(self.etag or self.version or self.sha256)
 
 
-class InputFiles(msgspec.Struct, kw_only=True):
-    """What one input led to."""
+def check_name(input_name: str, path: str, named: str) -> None:
+    """Lets pass what can be the path of a file or a directory below an input's own.
 
-    plan: InputPlan
-    links: list[LinkFiles]
-    files: list[Wanted]
-    """Of all links, each path once."""
-    directories: list[str]
-
-
-def gather(plan: InputPlan, links: list[LinkFiles]) -> InputFiles:
-    """The files of an input under their final names.
+    Args:
+        named: what has this path, for the message.
 
     Raises:
-        FetchError: two files would have one name, or a name cannot be a file.
+        FetchError: it cannot.
     """
-    if plan.filename:
-        origins = {wanted.origin for found in links for wanted in found.files}
-        if len(origins) == 1:
-            for found in links:
-                for wanted in found.files:
-                    wanted.path = plan.filename
-    by_path: dict[str, Wanted] = {}
-    for found in links:
-        for position, wanted in enumerate(found.files):
-            same = by_path.setdefault(wanted.path, wanted)
-            if same is wanted:
-                _check_name(plan.name, wanted)
-            elif same.origin == wanted.origin:
-                found.files[position] = same  # one object that two links name is loaded once
-            else:
-                raise FetchError(
-                    Failed.INPUT_NAME_COLLISION,
-                    f"input {plan.name!r}: {_named(same)} and {_named(wanted)} would both be {wanted.path!r}: use keepDirectories: "
-                    "Full, or two inputs",
-                )
-    directories = [path for found in links for path in found.directories]
-    _check_nesting(plan.name, by_path, directories)
-    return InputFiles(plan=plan, links=links, files=list(by_path.values()), directories=directories)
-
-
-def _check_name(input_name: str, wanted: Wanted) -> None:
-    parts = wanted.path.split("/")
-    if not is_safe(wanted.path):
+    if not is_safe(path):
         problem = "an empty, '.' or '..' part, or a NUL, cannot be in the name of a file"
-    elif any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
+    # A character is at most four bytes: most names need no look at their parts.
+    elif len(path) * 4 > MAX_NAME_BYTES and any(len(_bytes(part)) > MAX_NAME_BYTES for part in path.split("/")):
         problem = f"a part of its name is longer than {MAX_NAME_BYTES} bytes"
-    elif len(wanted.path.encode("utf-8", "surrogateescape")) > MAX_PATH_BYTES:
+    elif len(path) * 4 > MAX_PATH_BYTES and len(_bytes(path)) > MAX_PATH_BYTES:
         problem = f"its name is longer than {MAX_PATH_BYTES} bytes"
     else:
         return
     raise FetchError(
         Failed.INVALID_SPEC,
-        f"input {input_name!r}: {_named(wanted)} cannot be the file {wanted.path!r} ({problem}): narrow the link, change "
-        "keepDirectories, or set filename",
+        f"input {input_name!r}: {named} cannot be the file {path!r} ({problem}): narrow the link, change keepDirectories, or set "
+        "filename",
     )
 
 
-def _check_nesting(input_name: str, by_path: dict[str, Wanted], directories: Iterable[str]) -> None:
-    """No file may have the name of a directory that another file needs."""
-    for path, wanted in by_path.items():
-        above = path.rpartition("/")[0]
-        while above:
-            if other := by_path.get(above):
-                raise FetchError(
-                    Failed.INPUT_NAME_COLLISION,
-                    f"input {input_name!r}: {_named(other)} would be the file {above!r}, and {_named(wanted)} needs a directory of "
-                    "that name: use two inputs",
-                )
-            above = above.rpartition("/")[0]
-    for path in directories:
-        if path in by_path:
-            raise FetchError(
-                Failed.INPUT_NAME_COLLISION,
-                f"input {input_name!r}: {_named(by_path[path])} would be the file {path!r}, also a directory: use two inputs",
-            )
-
-
-def _named(wanted: Wanted) -> str:
+def named(wanted: Wanted) -> str:
+    """A file as messages name it."""
     where = f"{wanted.store}: {wanted.key}" if wanted.store else wanted.key.partition("?")[0]
     return f"{where} (link {wanted.shown_link})"
+
+
+def collision(input_name: str, one: Wanted, other: Wanted) -> FetchError:
+    """Two files would have one name."""
+    return FetchError(
+        Failed.INPUT_NAME_COLLISION,
+        f"input {input_name!r}: {named(one)} and {named(other)} would both be {other.path!r}: use keepDirectories: Full, or two "
+        "inputs",
+    )
+
+
+def nesting(input_name: str, file: Wanted, needs: Wanted | None) -> FetchError:
+    """A file would have the name of a directory.
+
+    Args:
+        needs: a file that lies below that directory; None where it is an empty one.
+    """
+    why = f"and {named(needs)} needs a directory of that name" if needs else "also a directory"
+    return FetchError(
+        Failed.INPUT_NAME_COLLISION, f"input {input_name!r}: {named(file)} would be the file {file.path!r}, {why}: use two inputs"
+    )
+
+
+def parents(path: str) -> Iterator[str]:
+    """The directories that a path needs, the nearest first."""
+    above = path.rpartition("/")[0]
+    while above:
+        yield above
+        above = above.rpartition("/")[0]
+
+
+def last_of_each_path(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Of a sorted manifest: where a path was saved again, as on a disk the last file is what the path means."""
+    held: Entry | None = None
+    for entry in entries:
+        if held is not None and held.path != entry.path:
+            yield held
+        held = entry
+    if held is not None:
+        yield held
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

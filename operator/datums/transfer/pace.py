@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from datums.transfer.flights import Abandoned
+
 _FIRST_REST: Final = 0.1
 _LONGEST_REST: Final = 10.0
+_LONGEST_ASKED: Final = 60.0
+"""A store that asks for more is asked again after so long all the same: somebody waits for the files."""
 _REACTION: Final = 0.5
 """Seconds for which further refusals tell nothing new: they answer requests that were in flight at the first one."""
 
@@ -46,10 +50,18 @@ class Pace:
             self._flying += 1
         try:
             yield
-        finally:
-            with self._changed:
-                self._flying -= 1
-                self._changed.notify()
+        except Abandoned:
+            raise  # who left the thread behind has given its place back
+        except BaseException:
+            self.give_back()
+            raise
+        self.give_back()
+
+    def give_back(self) -> None:
+        """The place of a request is free: `slot` does it, but for one whose thread was left behind."""
+        with self._changed:
+            self._flying -= 1
+            self._changed.notify()
 
     def went_well(self) -> None:
         """A request was answered: as many successes as are allowed at once allow one more."""
@@ -66,6 +78,7 @@ class Pace:
         Args:
             retry_after: seconds that the store asks to wait; 0 where it does not say.
         """
+        retry_after = min(retry_after, _LONGEST_ASKED)
         with self._changed:
             now = time.monotonic()
             if now - self._cut_at >= _REACTION:

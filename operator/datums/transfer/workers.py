@@ -1,59 +1,113 @@
-"""A few threads for one list of work. concurrent.futures would do, but takes longer to import than a small fetch takes to run."""
+"""Threads that do one task after another. concurrent.futures would do, but takes longer to import than a small fetch takes to run,
+and cannot leave a thread behind that hangs in a call.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+from datums.transfer.flights import Abandoned, Flight, Flights
 
 T = TypeVar("T")
 
+_END_SECONDS: Final = 5.0
+
 
 class Workers(Generic[T]):
-    """Calls `work` with every item, in `threads` threads; the first exception ends it all.
+    """Calls `work` with every task, in `threads` threads; the first exception ends it all.
 
     Args:
+        take: the next task; None after the last. May block, but not for long once `stopped` is set.
+        work: does a task; `again` does one whose thread was left behind (flights.py).
+        uri: names a task in messages.
         stopped: set after the first exception, for calls that are under way.
     """
 
-    def __init__(self, items: Iterable[T], work: Callable[[T], None], threads: int, stopped: threading.Event) -> None:
-        self._items = iter(items)
+    def __init__(
+        self,
+        take: Callable[[], T | None],
+        work: Callable[[T, Flight], None],
+        uri: Callable[[T], str],
+        *,
+        threads: int,
+        flights: Flights,
+        stopped: threading.Event,
+        again: Callable[[T, Flight], None] | None = None,
+        name: str = "worker",
+    ) -> None:
+        self._take = take
         self._work = work
+        self._uri = uri
+        self._again = again or work
+        self._flights = flights
         self._stopped = stopped
-        self._lock = threading.Lock()
+        self._name = name
+        self._changed = threading.Condition()
+        self._running = 0
         self._error: BaseException | None = None
-        self._threads = [threading.Thread(target=self._run, name=f"worker-{n}", daemon=True) for n in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        for _ in range(threads):
+            self._start(None)
 
     def wait(self) -> None:
         """Returns when everything is done.
 
         Raises:
-            BaseException: the first that a call raised, once all threads have ended.
+            BaseException: the first that a call raised, once the threads have ended or had a moment to do so.
         """
-        for thread in self._threads:
-            thread.join()
+        with self._changed:
+            while self._running and not self._stopped.is_set():
+                self._changed.wait(1.0)
+            if self._running:
+                self._changed.wait_for(lambda: not self._running, _END_SECONDS)
         if self._error is not None:
             raise self._error
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            with self._lock:
-                item = next(self._items, _END)
-            if isinstance(item, _End):
-                return
-            try:
-                self._work(item)
-            except BaseException as error:  # noqa: BLE001  handed to the thread that waits
-                with self._lock:
-                    self._error = self._error or error
-                self._stopped.set()
-                return
+    def take_over(self, flight: Flight) -> None:
+        """Does a task anew whose thread hangs."""
+        with self._changed:
+            self._running -= 1  # the thread that is left behind counts no more
+        self._start(flight)
+
+    def _start(self, late: Flight | None) -> None:
+        with self._changed:
+            self._running += 1
+        threading.Thread(target=self._run, args=(late,), name=self._name, daemon=True).start()
+
+    def _run(self, late: Flight | None) -> None:
+        try:
+            if late is not None:
+                self._do(late.anew(), self._again)
+            while not self._stopped.is_set():
+                task = self._take()
+                if task is None:
+                    break
+                self._do(Flight(self._uri(task), task, self), self._work)
+        except Abandoned:
+            return
+        except BaseException as error:  # noqa: BLE001  handed to the thread that waits
+            with self._changed:
+                self._error = self._error or error
+            self._stopped.set()
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def _do(self, flight: Flight, work: Callable[[T, Flight], None]) -> None:
+        self._flights.add(flight)
+        try:
+            work(flight.work, flight)
+        finally:
+            self._flights.remove(flight)
 
 
-class _End:
-    pass
+def one_by_one(items: Iterator[T]) -> Callable[[], T | None]:
+    """An iterator for several threads: the next item, None after the last."""
+    lock = threading.Lock()
 
+    def take() -> T | None:
+        with lock:
+            return next(items, None)
 
-_END = _End()
+    return take

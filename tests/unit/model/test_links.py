@@ -75,8 +75,7 @@ def test_a_pinned_link_reads_back_as_the_pin(link: str) -> None:
     assert links.pinned(text, Pin(sha256=SHA)) == text
 
 
-def test_the_tree_digest_does_not_depend_on_the_order() -> None:
-    files = [("b", "2" * 64), ("a", "1" * 64)]
-    assert links.tree_digest(files) == links.tree_digest(reversed(files))
+def test_the_tree_digest_is_that_of_sha256sums_output() -> None:
+    files = [("a", "1" * 64), ("b", "2" * 64)]
     # `printf '%s  a\n%s  b\n' 1… 2… | sha256sum`
     assert links.tree_digest(files) == "7365ea48c8a3989cf164ca67f5d934c9a11269a628308b0fe529b6e4bc1c694d"

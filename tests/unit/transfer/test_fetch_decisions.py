@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -10,68 +11,40 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datums.model.links import Pin, tree_digest
-from datums.model.plan import InputPlan, StoreAccess
-from datums.transfer.config_files import to_yaml
+from datums.model.links import NO_PIN, Pin, tree_digest
+from datums.model.manifest import Entry
+from datums.model.plan import InputPlan, ObjectsSource, StoreAccess
+from datums.transfer.config_files import to_json, to_yaml
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError
-from datums.transfer.fetch_record import entries, pin
-from datums.transfer.fetch_wanted import InputFiles, LinkFiles, Wanted, gather
-from datums.transfer.workers import Workers
+from datums.transfer.fetch_record import entries, inputs_document, pin
+from datums.transfer.fetch_wanted import Wanted, check_name, last_of_each_path, parents
+from datums.transfer.flights import Flight, Flights
+from datums.transfer.workers import Workers, one_by_one
 
 
-def _plan(**more: Any) -> InputPlan:
-    return InputPlan(name="in", input_id="i", sources=[], **more)
-
-
-def _link(*paths: str, link: str = "s3://b/*", **more: Any) -> LinkFiles:
-    files = [Wanted(path=path, store="ns/st", key=f"raw/{path}", link=link, size=1, sha256=path * 3) for path in paths]
-    return LinkFiles(link=link, files=files, **more)
-
-
-@pytest.mark.parametrize(
-    ("paths", "directories", "reason"),
-    [
-        (["a", "a/b"], [], "InputNameCollision"),
-        (["a", "a/b/c/d"], [], "InputNameCollision"),
-        (["a"], ["a"], "InputNameCollision"),
-        (["a/../b"], [], "InvalidSpec"),
-        (["a//b"], [], "InvalidSpec"),
-        ([".."], [], "InvalidSpec"),
-        (["nul\0"], [], "InvalidSpec"),
-        (["é" * 128], [], "InvalidSpec"),
-        (["/".join(["d" * 200] * 20)], [], "InvalidSpec"),
-    ],
-)
-def test_names_that_cannot_be(paths: list[str], directories: list[str], reason: str) -> None:
+@pytest.mark.parametrize("path", ["a/../b", "a//b", "..", "", "a/", "nul\0", "é" * 128, "/".join(["d" * 200] * 20)])
+def test_names_that_cannot_be(path: str) -> None:
     with pytest.raises(FetchError) as caught:
-        gather(_plan(), [_link(*paths, directories=directories)])
-    assert caught.value.reason == reason
-    assert "input 'in'" in str(caught.value)
+        check_name("in", path, "the object")
+    assert caught.value.reason == "InvalidSpec"
+    assert "input 'in': the object" in str(caught.value)
 
 
-def test_names_that_can_be() -> None:
-    loaded = gather(_plan(), [_link("a/b", "a/c", "ab", "é" * 127)])
-    assert [wanted.path for wanted in loaded.files] == ["a/b", "a/c", "ab", "é" * 127]
+@pytest.mark.parametrize("path", ["a/b", "ab", "é" * 127, "x" * 255, "/".join(["d" * 200] * 17)])
+def test_names_that_can_be(path: str) -> None:
+    check_name("in", path, "the object")
 
 
-def test_one_object_by_two_links_is_one_file() -> None:
-    first, second = _link("a", link="s3://b/a"), _link("a", "b", link="s3://b/*")
-    loaded = gather(_plan(), [first, second])
-    assert len(loaded.files) == 2
-    assert second.files[0] is first.files[0]
+def test_the_last_file_of_a_path_counts() -> None:
+    saved = [Entry(path="a", size=1), Entry(path="a", size=2, sequence=1), Entry(path="b", size=3)]
+    assert [entry.size for entry in last_of_each_path(saved)] == [2, 3]
+    assert list(last_of_each_path([])) == []
 
 
-def test_two_objects_of_one_name_are_both_named() -> None:
-    other = _link("a")
-    other.files[0].key = "raw/other/a"
-    with pytest.raises(FetchError, match=r"raw/a .*raw/other/a .*keepDirectories"):
-        gather(_plan(), [_link("a"), other])
-
-
-def test_filename_renames_one_file_only() -> None:
-    assert gather(_plan(filename="x"), [_link("a")]).files[0].path == "x"
-    assert [wanted.path for wanted in gather(_plan(filename="x"), [_link("a", "b")]).files] == ["a", "b"]
+def test_the_directories_that_a_path_needs() -> None:
+    assert list(parents("a/b/c")) == ["a/b", "a"]
+    assert list(parents("a")) == []
 
 
 ACCESS = StoreAccess(name="platform/ml", bucket="b", prefix="datums", readable=["raw/"])
@@ -115,34 +88,53 @@ def test_listing_is_worth_it(fixed: str, may: bool) -> None:
     assert may_match_readable(ACCESS, "churn", fixed) is may
 
 
+def _source(link: str = "s3://b/*", pin: Pin = NO_PIN) -> ObjectsSource:
+    return ObjectsSource(link=link, store="ns/st", pattern="*", pin=pin)
+
+
 def test_pins() -> None:
-    one, several, none = _link("a"), _link("a", "b"), _link()
-    assert pin("in", one).pinned == "s3://b/*#sha256=aaa"
-    tree = pin("in", several).pinned
-    assert "#tree-sha256=" in tree
-    assert "#tree-sha256=" in pin("in", none).pinned
-    several.pin = Pin(tree_sha256=tree.rpartition("=")[2])
-    assert pin("in", several).pinned == tree
-    several.files[1].sha256 = "changed"
+    one, several = [("a", 1, "aaa")], [("a", 1, "aaa"), ("b", 2, "bbb")]
+    assert pin("in", _source(), one).pinned == "s3://b/*#sha256=aaa"
+    pinned = pin("in", _source(), iter(several))
+    assert (pinned.files, pinned.bytes) == (2, 3)
+    assert "#tree-sha256=" in pinned.pinned
+    assert "#tree-sha256=" in pin("in", _source(), []).pinned
+    promised = _source(pin=Pin(tree_sha256=pinned.pinned.rpartition("=")[2]))
+    assert pin("in", promised, several).pinned == pinned.pinned
     with pytest.raises(FetchError) as caught:
-        pin("in", several)
+        pin("in", promised, [("a", 1, "aaa"), ("b", 2, "changed")])
     assert caught.value.reason == "InputChanged"
-    one.pin = Pin(sha256="other")
     with pytest.raises(FetchError):
-        pin("in", one)
-    datum = _link("a", link="datum://x")
-    assert pin("in", datum).pinned == "datum://x"
+        pin("in", _source(pin=Pin(sha256="other")), one)
+    assert pin("in", _source("datum://x"), one).pinned == "datum://x"
 
 
 def test_a_tree_pin_of_one_file_holds() -> None:
-    tree = _link("a", pin=Pin(tree_sha256=tree_digest([("a", "aaa")])))
-    assert "#tree-sha256=" in pin("in", tree).pinned
+    source = _source(pin=Pin(tree_sha256=tree_digest([("a", "aaa")])))
+    assert "#tree-sha256=" in pin("in", source, [("a", 1, "aaa")]).pinned
 
 
-def test_the_manifest_is_sorted() -> None:
-    link = _link("b", "a/c", "a")
-    loaded = InputFiles(plan=_plan(), links=[link], files=link.files, directories=[])
-    assert [entry.path for entry in entries([loaded])] == ["in/a", "in/a/c", "in/b"]
+def _plan(name: str) -> InputPlan:
+    return InputPlan(name=name, input_id="i", sources=[])
+
+
+def _wanted(path: str, **more: Any) -> Wanted:
+    return Wanted(path=path, store="ns/st", key=f"raw/{path}", link="s3://b/*", size=1, sha256="s", **more)
+
+
+def test_the_manifest_is_sorted_by_whole_paths() -> None:
+    inputs = [(_plan("in"), [_wanted("a"), _wanted("a/c")]), (_plan("in-2"), [_wanted("a", etag='"e"', version="7")])]
+    written = list(entries(inputs))
+    assert [entry.path for entry in written] == sorted(["in/a", "in/a/c", "in-2/a"])
+    assert written[0].metadata == {"etag": '"e"', "version": "7"}
+
+
+@pytest.mark.parametrize("files", [[], [[]], [[_wanted("a")], [_wanted("b"), _wanted("c\x85d")]]])
+@pytest.mark.parametrize(("encode", "decode"), [(to_json, json.loads), (to_yaml, yaml.safe_load)])
+def test_the_document_in_pieces_is_one_document(files: list[list[Wanted]], encode: Any, decode: Any) -> None:
+    text = b"".join(inputs_document([(_plan(f"in{n}"), one) for n, one in enumerate(files)], lambda wanted: wanted.key, encode))
+    document = decode(text)
+    assert [[file["name"] for file in of["files"]] for of in document.values()] == [[one.path for one in of] for of in files]
 
 
 _JSON = st.recursive(
@@ -157,19 +149,50 @@ def test_yaml_says_the_same_as_json(document: Any) -> None:
     assert yaml.safe_load(to_yaml(document)) == document
 
 
+def _workers(take: Any, work: Any, stopped: threading.Event, flights: Flights, threads: int = 4) -> Workers[int]:
+    return Workers(take, work, str, threads=threads, flights=flights, stopped=stopped)
+
+
 def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     done: list[int] = []
-    Workers(range(100), done.append, 4, threading.Event()).wait()
+    _workers(one_by_one(iter(range(100))), lambda item, _: done.append(item), threading.Event(), Flights()).wait()
     assert sorted(done) == list(range(100))
 
-    def fail(item: int) -> None:
+    def fail(item: int, flight: Flight) -> None:
         raise ValueError(item)
 
     stopped = threading.Event()
-    workers = Workers(range(10**9), fail, 4, stopped)
+    workers = _workers(one_by_one(iter(range(10**9))), fail, stopped, Flights())
     with pytest.raises(ValueError, match=r"^\d+$"):
         workers.wait()
     assert stopped.is_set()
+
+
+def test_what_hangs_is_done_by_another_thread_and_its_own_touches_nothing_more() -> None:
+    flights, woken, done = Flights(), threading.Event(), list[str]()
+
+    def work(item: int, flight: Flight) -> None:
+        if flight.stalls:
+            done.append(f"{item} again")
+            return
+        if item == 1:
+            flight.asks(0)
+            woken.wait()
+            flight.moved()
+        done.append(str(item))
+
+    workers = _workers(one_by_one(iter(range(3))), work, threading.Event(), flights, threads=1)
+    while not (late := flights.overdue()):
+        pass
+    assert late[0].owner is workers
+    workers.take_over(late[0])
+    workers.wait()
+    woken.set()
+    for thread in threading.enumerate():
+        if thread.name == "worker":
+            thread.join()
+    assert done == ["0", "1 again", "2"]
+    assert flights.stuck(0) == ""
 
 
 def test_what_datums_wrote_by_a_neighbour_in_the_same_bucket_is_as_closed() -> None:

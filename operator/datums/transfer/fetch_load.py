@@ -1,0 +1,187 @@
+"""Loads all inputs: resolves the links, then works on every store at once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from datums.api.reasons import Failed
+from datums.model.commit import ManifestRef, Resolved
+from datums.model.plan import InputPlan, Plan
+from datums.stores.errors import StoreError
+from datums.transfer import fetch_manifest
+from datums.transfer.config_files import write_long_document
+from datums.transfer.fetch_errors import FetchError, failed_reason
+from datums.transfer.fetch_paths import Paths
+from datums.transfer.fetch_progress import Progress
+from datums.transfer.fetch_record import entries, inputs_document, not_reproducible, pin
+from datums.transfer.fetch_resolve import Resolver
+from datums.transfer.fetch_retry import Patience
+from datums.transfer.fetch_shelf import Shelf
+from datums.transfer.fetch_spool import Spool, discard
+from datums.transfer.fetch_stores import Lines
+from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.workers import Workers, one_by_one
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Work: TypeAlias = tuple[Workers[Any], Callable[[], None]]
+
+_MAX_THREADS: Final = 64
+_SPARE_FILES: Final = 48
+"""File descriptors that are no connection and no file that is loaded."""
+_WATCH_SECONDS: Final = 1.0
+_FOR_ONE_FILE: Final = 8
+_FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
+"""After these another run resolves the links anew: what they led to cannot be had any more."""
+
+
+class Loading:
+    """One run.
+
+    Raises (every method):
+        FetchError: the inputs cannot be had.
+        OSError: the pod's volumes fail.
+    """
+
+    def __init__(self, plan: Plan, paths: Paths, progress: Progress) -> None:
+        self._plan = plan
+        self._paths = paths
+        self._progress = progress
+        self._lines = Lines(plan.stores, paths.plan.parent)
+        self._database = paths.state / "fetch.db"
+        links = [[source.link for source in declared.sources] for declared in plan.inputs]
+        self._spool = Spool(self._database, _digest(plan), links)
+        self._names = [declared.name for declared in plan.inputs]
+
+    def run(self) -> Resolved:
+        """Loads everything, and writes `inputs.json` and the manifest of the inputs."""
+        try:
+            return self._run()
+        except FetchError as error:
+            if error.reason in _FORGET:
+                discard(self._database)
+            raise
+        finally:
+            self._spool.close()
+
+    def _run(self) -> Resolved:
+        plan, spool = self._plan, self._spool
+        if not spool.is_resolved:
+            Resolver(plan, self._lines, spool, self._progress.flights).resolve()
+        self._progress.total_files, self._progress.total_bytes = spool.totals()
+        self._load()
+        pinned = [
+            pin(declared.name, source, spool.of_link(number, position))
+            for number, declared in enumerate(plan.inputs)
+            for position, source in enumerate(declared.sources)
+        ]
+        manifest = self._save_manifest()
+        write_long_document(self._paths.config, "inputs", lambda encode: inputs_document(self._files(), self._uri, encode))
+        reasons = [not_reproducible(declared.name, source) for declared in plan.inputs for source in declared.sources]
+        files, size = spool.totals()
+        return Resolved(
+            files=files, bytes=size, manifest=manifest, pinned=pinned, not_reproducible=[reason for reason in reasons if reason]
+        )
+
+    def _load(self) -> None:
+        stores = self._spool.stores()
+        shelf = Shelf(self._paths.inputs, self._names, self._spool)
+        shelf.open()
+        stopped = threading.Event()
+        try:
+            works = [self._begin(store, files, share, shelf, stopped) for (store, files), share in self._shares(stores)]
+            done = threading.Event()
+            threading.Thread(target=self._watch, args=(done,), name="watch", daemon=True).start()
+            try:
+                for workers, _ in works:
+                    workers.wait()
+            finally:
+                done.set()
+                stopped.set()
+                for _, discard_partial in works:
+                    discard_partial()
+        finally:
+            shelf.close()
+
+    def _shares(self, stores: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], int]]:
+        """How many threads work on each store: as many as it bears, fewer where that would be too many in all."""
+        asked = [min(self._lines.line(store).concurrency, files) for store, files in stores]
+        most = min(_MAX_THREADS, (_file_limit() - _SPARE_FILES) // 3)
+        scale = min(1.0, most / max(1, sum(asked)))
+        return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
+
+    def _begin(self, store: str, files: int, threads: int, shelf: Shelf, stopped: threading.Event) -> Work:
+        line, names, progress = self._lines.line(store), self._names, self._progress
+        if not store:
+            from datums.transfer.fetch_web import WebLoader  # noqa: PLC0415  most executions have no use for an HTTP client
+
+            optional = [declared.optional for declared in self._plan.inputs]
+            loader = WebLoader(line, shelf, names, optional, progress, stopped)
+            take = one_by_one(self._spool.alone("", -2, 1 << 62))
+            web: Workers[Any] = Workers(take, loader.work, loader.uri, threads=threads, flights=progress.flights, stopped=stopped)
+            return web, lambda: None
+        from datums.transfer.download import Downloader  # noqa: PLC0415
+        from datums.transfer.fetch_work import Queue  # noqa: PLC0415
+
+        threads = max(threads, min(line.concurrency, _FOR_ONE_FILE))  # a large file is the work of several
+        queue = Queue(self._spool, shelf, store, threads, stopped)
+        downloader = Downloader(line, shelf, names, progress, stopped)
+        workers: Workers[Any] = Workers(
+            queue.take,
+            downloader.work,
+            downloader.uri,
+            again=downloader.again,
+            threads=threads,
+            flights=progress.flights,
+            stopped=stopped,
+        )
+        return workers, queue.discard
+
+    def _watch(self, done: threading.Event) -> None:
+        """Has the work of threads that hang done by others."""
+        while not done.wait(_WATCH_SECONDS):
+            for flight in self._progress.flights.overdue():
+                if flight.owner is not None:
+                    flight.owner.take_over(flight)
+
+    def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
+        for number, declared in enumerate(self._plan.inputs):
+            yield declared, self._spool.of_input(number)
+
+    def _save_manifest(self) -> ManifestRef:
+        line = self._lines.line(self._plan.output.store)
+        with self._progress.flights.flight("the list of the loaded inputs") as flight:
+            try:
+                return Patience(line, flight).call(
+                    lambda: fetch_manifest.save(self._plan, entries(self._files()), line.store, self._paths.state)
+                )
+            except StoreError as error:
+                raise FetchError(failed_reason(error), f"the list of the loaded inputs cannot be saved: {error}") from None
+
+    def _uri(self, wanted: Wanted) -> str:
+        return self._lines.store(wanted.store).uri(wanted.key) if wanted.store else wanted.key
+
+
+def _digest(plan: Plan) -> str:
+    """What tells two plans' inputs apart."""
+    return hashlib.sha256(msgspec.json.encode((plan.execution, plan.inputs, plan.stores))).hexdigest()
+
+
+def _file_limit() -> int:
+    """How many files the process may have open, after asking for as many as it may get."""
+    import resource  # noqa: PLC0415
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            return soft
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20

@@ -1,0 +1,331 @@
+"""The files of all inputs, in a database on the pod's state volume: a million of them take a few MiB of memory.
+
+It is also the journal: what has been loaded is marked, in batches. A `fetch` that was killed and starts again finds the links
+resolved as they were (to the same versions), and loads only what is not marked, or not whole (download.py reads it again). The file
+survives the process, not the node: nothing is synced, for a pod whose node has lost power starts with an empty volume.
+"""
+# ruff: noqa: S608  the queries are put together from constants
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from datums.transfer.fetch_wanted import Wanted, parents
+
+T = TypeVar("T")
+
+_PAGE: Final = 1000
+_KNOWN_DIRECTORIES: Final = 20_000
+_SCHEMA: Final = """
+CREATE TABLE meta(plan TEXT);
+CREATE TABLE file(
+  id INTEGER PRIMARY KEY, input INTEGER, path TEXT, link INTEGER, store TEXT, key TEXT, offset INTEGER, size INTEGER, sha256 TEXT,
+  etag TEXT, version TEXT, datum TEXT, metadata BLOB, done INTEGER DEFAULT 0);
+CREATE UNIQUE INDEX file_path ON file(input, path);
+CREATE TABLE also(link INTEGER, file INTEGER, PRIMARY KEY(link, file)) WITHOUT ROWID;
+CREATE TABLE directory(input INTEGER, path TEXT, empty INTEGER, PRIMARY KEY(input, path)) WITHOUT ROWID;
+"""
+_INSERT: Final = """INSERT INTO file(input, path, link, store, key, offset, size, sha256, etag, version, datum, metadata)
+  VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(input, path) DO NOTHING"""
+_COLUMNS: Final = "id, input, path, link, store, key, offset, size, sha256, etag, version, datum, metadata, done"
+_WAITING, _LOADED, _ABSENT = 0, 1, 2
+
+
+class Loaded(NamedTuple):
+    """One file that lies under its final name; with `absent` a public file that does not exist, of an input that is optional."""
+
+    id: int
+    size: int
+    sha256: str
+    etag: str = ""
+    metadata: dict[str, Any] | None = None
+    absent: bool = False
+
+
+class Clash(Exception):
+    """Two different objects would be one file."""
+
+    def __init__(self, one: Wanted, other: Wanted) -> None:
+        super().__init__(other.path)
+        self.one = one
+        self.other = other
+
+
+class Spool:
+    """One database. Safe to use from several threads.
+
+    Args:
+        links: of every input, its links as the user wrote them.
+
+    Raises (every method):
+        OSError: the volume is full, or fails.
+    """
+
+    def __init__(self, path: Path, plan: str, links: Sequence[Sequence[str]]) -> None:
+        self._links = [link for of_input in links for link in of_input]
+        self._first = [sum(map(len, links[:n])) for n in range(len(links))]
+        self._lock = threading.RLock()
+        self._path = path
+        self._known = set[tuple[int, str]]()
+        # What SQLite sorts it may spill: to this volume, for a pod's root is read-only.
+        os.environ["SQLITE_TMPDIR"] = str(path.parent)
+        with self._failing():
+            self._db, self.is_resolved = _open(path, plan)
+        self._plan = plan
+
+    def close(self) -> None:
+        """Gives the file back."""
+        with self._lock:
+            self._db.close()
+
+    # ---- what is wanted
+
+    @contextmanager
+    def link(self, number: int, position: int) -> Iterator[Callable[[Iterable[Wanted]], None]]:
+        """Adds the files of one link, all or none: an exception takes them back.
+
+        Args:
+            number: the input's in the plan.
+            position: the link's in the input.
+
+        Yields:
+            What adds files; it raises `Clash`.
+        """
+        link = self._first[number] + position
+        with self._lock, self._failing():
+            self._db.execute("BEGIN")
+            try:
+                yield lambda files: self._add(number, link, files)
+            except BaseException:
+                self._known.clear()
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _add(self, number: int, link: int, files: Iterable[Wanted]) -> None:
+        files = iter(files)
+        while batch := list(islice(files, _PAGE)):
+            before = self._db.total_changes
+            self._db.executemany(_INSERT, [_row(number, link, wanted) for wanted in batch])
+            if self._db.total_changes - before != len(batch):
+                self._join(number, link, batch)
+
+    def _join(self, number: int, link: int, batch: list[Wanted]) -> None:
+        seen: dict[str, tuple[str, str, int]] = {}
+        for wanted in batch:
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM file WHERE input=? AND path=?", (number, wanted.path)).fetchone()
+            there = self._wanted(row)
+            if there.origin != wanted.origin:
+                raise Clash(there, wanted)
+            if row[3] != link:
+                # One object that two links name is loaded once.
+                self._db.execute("INSERT OR IGNORE INTO also VALUES(?, ?)", (link, there.id))
+            seen[wanted.path] = wanted.origin
+
+    def add_directory(self, number: int, path: str, *, empty: bool = False) -> None:
+        """Notes a directory and those above it.
+
+        Args:
+            empty: it is one of the input itself, not of the path of a file.
+        """
+        if len(self._known) > _KNOWN_DIRECTORIES:
+            self._known.clear()
+        for directory in (path, *parents(path)) if path else ():
+            if (number, directory) in self._known:
+                break
+            self._known.add((number, directory))
+            self._db.execute("INSERT OR IGNORE INTO directory VALUES(?, ?, ?)", (number, directory, empty))
+
+    def rename_single(self, number: int, path: str) -> bool:
+        """Gives the input's file this path, if all its links lead to one object; whether they do."""
+        with self.transaction():
+            origins = self._db.execute("SELECT DISTINCT store, key, offset FROM file WHERE input=? LIMIT 2", (number,)).fetchall()
+            if len(origins) != 1:
+                return False
+            rows = self._db.execute("SELECT id, link FROM file WHERE input=? ORDER BY id", (number,)).fetchall()
+            first = rows[0][0]
+            for other, link in rows[1:]:
+                self._db.execute("UPDATE OR REPLACE also SET file=? WHERE file=?", (first, other))
+                self._db.execute("INSERT OR IGNORE INTO also VALUES(?, ?)", (link, first))
+                self._db.execute("DELETE FROM file WHERE id=?", (other,))
+            self._db.execute("UPDATE file SET path=? WHERE id=?", (path, first))
+            self._db.execute("DELETE FROM directory WHERE input=? AND NOT empty", (number,))
+            self._known.clear()
+            return True
+
+    def nested(self, number: int) -> tuple[Wanted, Wanted | None] | None:
+        """A file that has the name of a directory, and a file below that directory (None: an empty directory)."""
+        with self._lock, self._failing():
+            columns = ", ".join(f"file.{name}" for name in _COLUMNS.split(", "))
+            found = self._db.execute(
+                f"SELECT {columns} FROM directory JOIN file USING(input, path) WHERE directory.input=? ORDER BY path LIMIT 1",
+                (number,),
+            ).fetchone()
+            if found is None:
+                return None
+            low, high = f"{found[2]}/", f"{found[2]}0"  # the character after the slash
+            below = self._db.execute(
+                f"SELECT {_COLUMNS} FROM file WHERE input=? AND path>? AND path<? ORDER BY path LIMIT 1", (number, low, high)
+            ).fetchone()
+        return self._wanted(found), below and self._wanted(below)
+
+    def resolved(self) -> None:
+        """Notes that all links are resolved: another run takes them as they are."""
+        with self.transaction():
+            self._db.execute("CREATE INDEX packed ON file(store, key, offset) WHERE offset > 0")
+            if len(self._links) > len(self._first):
+                self._db.execute("CREATE INDEX file_link ON file(link)")
+            self._db.execute("INSERT INTO meta VALUES(?)", (self._plan,))
+        self.is_resolved = True
+
+    # ---- what is read back
+
+    def totals(self) -> tuple[int, int]:
+        """How many files are wanted, and their bytes as far as they are known."""
+        files, size = self._rows(f"SELECT count(*), total(max(size, 0)) FROM file WHERE done<>{_ABSENT}")[0]
+        return int(files), int(size)
+
+    def stores(self) -> list[tuple[str, int]]:
+        """(store, number of files) of all; the empty name for public files."""
+        return [(store, count) for store, count in self._rows("SELECT store, count(*) FROM file GROUP BY store")]
+
+    def directories(self) -> Iterator[tuple[int, str]]:
+        """(input, path), every directory after those above it."""
+        yield from self._pages(
+            "SELECT input, path FROM directory WHERE (input, path) > (?, ?) ORDER BY input, path", (-1, ""), (0, 1)
+        )
+
+    def alone(self, store: str, above: int, upto: int) -> Iterator[Wanted]:
+        """Files of a store that are objects of their own, or too large to be loaded beside their neighbours.
+
+        Args:
+            above: only larger ones, in bytes; -1 takes those of unknown size, too.
+            upto: only these or smaller ones.
+        """
+        where = "id > ? AND store=? AND size>? AND size<=? AND (offset=0 OR size>? OR size=0)"
+        query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id"
+        for row in self._pages(query, (0,), (0,), (store, above, upto, PACKED_BYTES)):
+            yield self._wanted(row)
+
+    def packed(self, store: str) -> Iterator[Wanted]:
+        """Files of a store that lie in packs and are not loaded yet, by key and offset."""
+        where = "offset > 0 AND (key, offset, id) > (?, ?, ?) AND store=? AND size BETWEEN 1 AND ?"
+        query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY key, offset, id"
+        for row in self._pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
+            yield self._wanted(row)
+
+    def of_input(self, number: int) -> Iterator[Wanted]:
+        """The files of an input that are there, by path."""
+        query = f"SELECT {_COLUMNS} FROM file WHERE path > ? AND input=? AND done<>{_ABSENT} ORDER BY path"
+        for row in self._pages(query, ("",), (2,), (number,)):
+            yield self._wanted(row)
+
+    def of_link(self, number: int, position: int) -> Iterator[tuple[str, int, str]]:
+        """(path, size, sha256) of the files of a link that are there, by path."""
+        link = self._first[number] + position
+        alone = "link=?2" if len(self._links) > len(self._first) else "?2=?2"
+        query = f"""SELECT path, size, sha256 FROM file WHERE path > ?1 AND input=?3 AND done<>{_ABSENT} AND
+            ({alone} OR id IN (SELECT file FROM also WHERE link=?2)) ORDER BY path"""
+        yield from self._pages(query, ("",), (0,), (link, number))
+
+    # ---- what is loaded
+
+    def mark(self, loaded: Sequence[Loaded]) -> None:
+        """Notes files that have got their final names."""
+        rows = [(_ABSENT if one.absent else _LOADED, one.size, one.sha256, one.id) for one in loaded]
+        more = [(one.etag, msgspec.json.encode(one.metadata or {}), one.id) for one in loaded if one.metadata is not None]
+        with self.transaction():
+            self._db.executemany("UPDATE file SET done=?, size=?, sha256=? WHERE id=?", rows)
+            self._db.executemany("UPDATE file SET etag=?, metadata=? WHERE id=?", more)
+
+    # ---- within
+
+    def _wanted(self, row: Sequence[Any]) -> Wanted:
+        id_, number, path, link, store, key, offset, size, sha256, etag, version, datum, metadata, done = row
+        return Wanted(
+            id=id_, input=number, path=path, link=self._links[link], store=store, key=key, offset=offset, size=size, sha256=sha256,
+            etag=etag, version=version, datum=datum, metadata=msgspec.json.decode(metadata) if metadata else {},
+            loaded=done == _LOADED,
+        )  # fmt: skip
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, self._failing():
+            return self._db.execute(query, values).fetchall()
+
+    def _pages(self, query: str, start: tuple[Any, ...], key: tuple[int, ...], values: tuple[Any, ...] = ()) -> Iterator[Any]:
+        # Page by page, each found by where the last one ended: rows may be marked meanwhile.
+        while rows := self._rows(f"{query} LIMIT {_PAGE}", (*start, *values)):
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            start = tuple(rows[-1][column] for column in key)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock, self._failing():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(self._path)) from None
+
+
+PACKED_BYTES: Final = 4 << 20
+"""What lies in a pack and is larger is loaded like an object of its own."""
+
+
+def _row(number: int, link: int, wanted: Wanted) -> tuple[Any, ...]:
+    metadata = msgspec.json.encode(wanted.metadata) if wanted.metadata else None
+    return (
+        number, wanted.path, link, wanted.store, wanted.key, wanted.offset, wanted.size, wanted.sha256, wanted.etag, wanted.version,
+        wanted.datum, metadata,
+    )  # fmt: skip
+
+
+def _open(path: Path, plan: str) -> tuple[sqlite3.Connection, bool]:
+    """The database of this plan: as an earlier run left it if that had resolved everything, else an empty one."""
+    if path.exists():
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            _set_up(database)
+            if database.execute("SELECT plan FROM meta").fetchone() == (plan,):
+                return database, True
+        except sqlite3.DatabaseError:
+            pass  # no database, a broken one, or one that was not finished
+        database.close()
+        discard(path)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    _set_up(database)
+    database.executescript(_SCHEMA)
+    return database, False
+
+
+def _set_up(database: sqlite3.Connection) -> None:
+    for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE", "synchronous=OFF", "cache_size=-16000"):
+        database.execute(f"PRAGMA {pragma}")
+
+
+def discard(path: Path) -> None:
+    """Removes a spool: the next run resolves every link anew."""
+    for name in (path, path.with_name(f"{path.name}-journal")):
+        name.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""The order of the work on one store: segments of large files first, then packs, then small files, each thread taking the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from datums.transfer.download import SMALL_BYTES, Task
+from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly
+from datums.transfer.fetch_packs import spans
+from datums.transfer.fetch_shelf import Shelf
+from datums.transfer.fetch_spool import Spool
+
+_LARGE_AT_ONCE = 4
+_ANY_SIZE = 1 << 62
+
+
+class Queue:
+    """What is to be done. Safe to use from several threads.
+
+    Args:
+        store: its name.
+        threads: how many take from it.
+    """
+
+    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event) -> None:
+        self._shelf = shelf
+        self._window = max(2, min(16, threads))
+        self._stopped = stopped
+        self._changed = threading.Condition()
+        self._open: list[Assembly] = []
+        self._large = spool.alone(store, SEGMENT_BYTES, _ANY_SIZE)
+        self._rest = _rest(spool, store)
+        self._assemblies: list[Assembly] = []
+
+    def take(self) -> Task | None:
+        """The next task; None after the last. Waits while there is none that may be begun already."""
+        with self._changed:
+            while not self._stopped.is_set():
+                if task := self._segment() or next(self._rest, None):
+                    return task
+                if not self._open:
+                    return None
+                self._changed.wait(1.0)
+        return None
+
+    def discard(self) -> None:
+        """Removes files that are half there, once all threads have ended."""
+        for assembly in self._assemblies:
+            assembly.discard()
+
+    def _segment(self) -> Task | None:
+        while True:
+            self._open = [assembly for assembly in self._open if not assembly.is_begun]
+            ready = [(ahead, n) for n, assembly in enumerate(self._open) if (ahead := assembly.ahead) is not None]
+            if ready:
+                return self._open[min(ready)[1]].take()
+            if len(self._open) >= _LARGE_AT_ONCE or (wanted := next(self._large, None)) is None:
+                return None
+            if wanted.loaded or not wanted.is_pinned:
+                return wanted
+            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on)
+            self._open.append(assembly)
+            self._assemblies = [one for one in self._assemblies if not one.is_over] + [assembly]
+
+    def _moved_on(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _rest(spool: Spool, store: str) -> Iterator[Task]:
+    yield from spool.alone(store, SMALL_BYTES, SEGMENT_BYTES)
+    yield from spans(spool.packed(store))
+    yield from spool.alone(store, -2, SMALL_BYTES)

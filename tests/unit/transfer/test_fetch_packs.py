@@ -1,0 +1,57 @@
+"""Which files of a pack one request loads, and how they are cut out of it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datums.transfer.fetch_packs import GAP_BYTES, SPAN_BYTES, cut, spans
+from datums.transfer.fetch_wanted import Wanted
+
+
+def _at(offset: int, size: int, key: str = "p") -> Wanted:
+    return Wanted(path=f"{key}{offset}", store="s", key=key, offset=offset, size=size)
+
+
+def _groups(files: list[Wanted]) -> list[list[int]]:
+    return [[wanted.offset for wanted in span.files] for span in spans(files)]
+
+
+def test_neighbours_are_one_span() -> None:
+    assert _groups([]) == []
+    assert _groups([_at(512, 100), _at(1536, 100)]) == [[512, 1536]]
+    assert _groups([_at(512, 100), _at(612 + GAP_BYTES, 1), _at(614 + 2 * GAP_BYTES, 1)]) == [
+        [512, 612 + GAP_BYTES],
+        [614 + 2 * GAP_BYTES],
+    ]
+
+
+def test_other_packs_overlaps_and_too_much_begin_another() -> None:
+    assert _groups([_at(512, 9), _at(600, 9, "q")]) == [[512], [600]]
+    assert _groups([_at(512, 9), _at(512, 9), _at(522, 1)]) == [[512], [512, 522]]
+    assert len(_groups([_at(512 + n * (1 << 20), 1 << 20) for n in range(20)])) == 3
+    assert _groups([_at(512, SPAN_BYTES * 2), _at(512 + SPAN_BYTES * 2, 1)]) == [[512], [512 + SPAN_BYTES * 2]]
+
+
+@given(
+    st.binary(max_size=300),
+    st.lists(st.integers(1, 40), max_size=60),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30)), max_size=10),
+    st.integers(0, 1000),
+)
+def test_what_is_cut_out_is_what_lies_there(data: bytes, lengths: list[int], layout: list[tuple[int, int]], start: int) -> None:
+    chunks, rest = [], data
+    for length in lengths:
+        chunks.append(rest[:length])
+        rest = rest[length:]
+    chunks.append(rest)
+    places, at = [], start
+    for gap, size in layout:
+        places.append((at + gap, size))
+        at += gap + size
+    whole = [place for place in places if not place[1] or sum(place) - start <= len(data)]
+    found = [b"".join(pieces) for pieces in cut(chunks, start, places)]
+    expected = [data[offset - start : offset - start + size] for offset, size in places]
+    assert found == expected[: len(found)]
+    if len(whole) == len(places):
+        assert len(found) == len(places)
