@@ -302,7 +302,7 @@ def commit(
         msgspec.json.encode(SetIndex(execution=ref, commit=layout.commit_key(prefix))),
     )
     saved = Saved(files=summary.files, bytes=summary.bytes, manifest=ManifestRef(store.name, key, summary.sha256))
-    made = Commit(execution=ref, set=of, created=now(), outputs=saved, timings={"uploaded": 0.5, "committed": 0.1})
+    made = Commit(execution=ref, set=of, created=now(), outputs=saved, timings={"uploaded": 0.5, "committed": 0.6})
     if problems := changes.pop("problems", ()):
         made = replace(made, outputs=replace(saved, refused=len(problems), problems=[Problem(*p) for p in problems]))
     if pinned := changes.pop("pinned", ()):

@@ -76,7 +76,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     outputs: Saved
     inputs: Resolved = msgspec.field(default_factory=Resolved)
     timings: dict[str, float] = {}
-    """Seconds, by phase: downloaded, uploaded (after main's end), committed."""
+    """Seconds: `uploaded` and `committed`, both from main's end until all files, and the commit, lay in the store."""
     main_ended_at: float = 0.0
     """Seconds since the epoch, as `ship` saw it."""
 

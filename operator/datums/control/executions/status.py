@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
@@ -136,7 +136,7 @@ def timings(pod: PodView | None, found: Findings | None) -> Timings | None:
         downloaded=measured.get("downloaded", _downloaded(fetch)),
         ran=_between(main.started_at, main.finished_at),
         uploaded=measured.get("uploaded"),
-        committed=measured.get("committed"),
+        committed=_committed(measured),
     )
     return times if times != Timings() else None
 
@@ -207,6 +207,12 @@ def _downloaded(fetch: ContainerView) -> float | None:
         with suppress(msgspec.MsgspecError):
             return round(msgspec.json.decode(fetch.message, type=FetchResult).seconds, 3)
     return _between(fetch.started_at, fetch.finished_at)
+
+
+def _committed(measured: Mapping[str, float]) -> float | None:
+    """`ship` counts from main's end; a phase from the one before."""
+    end = measured.get("committed")
+    return None if end is None else round(max(0.0, end - measured.get("uploaded", 0.0)), 3)
 
 
 def _between(start: float, end: float) -> float | None:

@@ -29,7 +29,7 @@ def test_the_end() -> None:
 
 def test_how_long_each_phase_took() -> None:
     found = verified()
-    commit = msgspec.structs.replace(found.commit, timings={"uploaded": 1.25, "committed": 0.004})
+    commit = msgspec.structs.replace(found.commit, timings={"uploaded": 1.25, "committed": 1.254})
     fetched = ended(0, message='{"files":2,"bytes":9,"seconds":0.41849}', when=-8)
     of = pod(fetch=fetched, ship={"running": {"startedAt": at(-8)}}, main=ended())
     took = status.ended(active(), NOW, GOOD, replace(found, commit=commit), of)
