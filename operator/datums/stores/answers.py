@@ -60,6 +60,8 @@ class Codes(NamedTuple):
     """Whose protocol it is, for messages, such as `S3`."""
     no_bucket: frozenset[str] = frozenset()
     no_object: frozenset[str] = frozenset()
+    no_upload: frozenset[str] = frozenset()
+    """An upload in parts, or a part of it, is not there."""
     bad_key: frozenset[str] = frozenset()
     expired: frozenset[str] = frozenset()
     clock: frozenset[str] = frozenset()
@@ -73,13 +75,14 @@ class Codes(NamedTuple):
     """The bytes have arrived other than they were sent."""
 
 
+_ERROR_BYTES: Final = 64 << 10
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})(?: [^:<{\n]{0,40})?:? ?([^\n]{0,200})")
 _REDIRECT: Final = re.compile(r"redirect", re.IGNORECASE)
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _DELETE_CODE: Final = re.compile(r"\(code: ([A-Za-z0-9]{1,64})\)")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 _CERTIFICATE: Final = re.compile(
-    r"InvalidCertificate\(\s*(?:Other\(\s*OtherError\(\s*)?(\w+)|(certificate verify failed[^)\]]*|CERTIFICATE_VERIFY_FAILED)"
+    r"InvalidCertificate\(\s*(?:Other\(\s*OtherError\(\s*)?(\w+)|(certificate verify failed[^()\]]*|CERTIFICATE_VERIFY_FAILED)"
 )
 _OS: Final = re.compile(
     r'Os \{\s*code: \d+,\s*kind: \w+,\s*message: "([^"]{1,200})"'
@@ -91,6 +94,9 @@ _DNS: Final = re.compile(
 _TLS: Final = re.compile(
     r"InvalidContentType|InvalidMessage|WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE"
     r"|AlertReceived|HandshakeFailure"
+)
+_PROXY: Final = re.compile(
+    r"Tunnel connection failed: ([^'\")]{1,100})|(?:proxy|tunnel)\W.{0,60}?(unsuccessful|authorization required)", re.IGNORECASE
 )
 _CONNECTING: Final = re.compile(r"\bConnect\b")
 _TIMEOUT: Final = re.compile(r"TimedOut|timed out|Timeout", re.IGNORECASE)
@@ -123,6 +129,23 @@ def read_answer(text: str) -> Answer:
         message=message[1].strip() if message else "",
         network="" if status or code else text,
         foreign=bool(status and status[2].strip() and not code),
+    )
+
+
+def read_error_body(status: int, body: bytes, retry_after: float = 0.0) -> Answer:
+    """What the body of an error in S3's form tells, which Azure's is, too.
+
+    Args:
+        status: 0 where it says nothing.
+    """
+    text = body[:_ERROR_BYTES].decode("utf-8", "replace")
+    code, message = _CODE.search(text), _MESSAGE.search(text)
+    return Answer(
+        status=status,
+        code=code[1] if code else "",
+        message=message[1].strip() if message else "",
+        foreign=bool(text.strip() and not code),
+        retry_after=retry_after,
     )
 
 
@@ -180,6 +203,8 @@ def _judge(answer: Answer, target: Target, doing: str, codes: Codes) -> tuple[ty
         return errors.AccessDenied, (
             f"the credentials may not {doing} {target.uri}{said}: check the policy of the {target.noun} and {secret}"
         )
+    if code in codes.no_upload:
+        return errors.NotFound, f"the upload of {target.uri} is not there, or a part of it{said}: it must be begun anew"
     if status == 404 and answer.foreign:
         return type(other_protocol(target, codes)), (
             f"{target.endpoint} does not answer as {codes.protocol} does{said}: correct {target.field}.endpoint"
@@ -210,6 +235,8 @@ def _judge_network(text: str, target: Target, codes: Codes) -> tuple[type[StoreE
         return errors.EndpointUnreachable, (
             f"{endpoint} does not speak TLS: write http:// in {field}.endpoint, or use its TLS port"
         )
+    if proxy := _PROXY.search(text):
+        return errors.EndpointUnreachable, f"the proxy gives no way to {endpoint} ({proxy[1] or proxy[2]}): check {field}.proxyURL"
     if _REDIRECT.search(text):
         return (
             errors.StoreError,
