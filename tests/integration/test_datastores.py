@@ -13,25 +13,10 @@ from typing import Any
 import pytest
 
 from datums.control.app import Operator
-from datums.control.datastores import DataStoreReconciler
 from datums.control.kube import CONFIGMAPS, DATASTORES, EVENTS, EXECUTIONS, SECRETS, Kube, Obj
 from datums.control.queue import Key
-from datums.control.services import Reconcile, Services
+from tests.integration.datastores_kit import Waiting, is_ready
 from tests.integration.kube_fixture import eventually, free_port, quick, running
-
-
-class Waiting:
-    """The DataStore reconciler, beside an execution reconciler that writes down who was woken."""
-
-    def __init__(self) -> None:
-        self.woken: list[Key] = []
-
-    def make(self, services: Services) -> dict[str, Reconcile]:
-        return {"DataStore": DataStoreReconciler(services).reconcile, "Execution": self.reconcile}
-
-    async def reconcile(self, key: Key) -> float | None:
-        self.woken.append(key)
-        return None
 
 
 @pytest.fixture
@@ -46,21 +31,6 @@ def datastore(server: Any, bucket: str, **s3: Any) -> Obj:
     place = {"bucket": bucket, "endpoint": server.endpoint, "forcePathStyle": True} | s3
     spec = {"s3": {k: v for k, v in place.items() if v is not None}, "credentials": {"secretRef": {"name": "keys"}}}
     return {"apiVersion": DATASTORES.api_version, "kind": "DataStore", "metadata": {"name": "ml"}, "spec": spec}
-
-
-async def ready(kube: Kube, namespace: str) -> Obj:
-    status = (await kube.get(DATASTORES, namespace, "ml")).get("status") or {}
-    return next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
-
-
-async def is_ready(kube: Kube, namespace: str, reason: str, seconds: float = 15) -> Obj:
-    async def look() -> Obj:
-        condition = await ready(kube, namespace)
-        assert condition.get("reason") == reason, condition
-        return condition
-
-    found: Obj = await eventually(look, seconds)
-    return found
 
 
 async def test_a_store_that_works_is_ready_and_says_what_it_can(
