@@ -21,8 +21,8 @@ class AzuriteServer(LoopbackServer):
     name: ClassVar[str] = "azurite"
     account: ClassVar[str] = "acme"
 
-    def __init__(self, *, tls: bool = False) -> None:
-        super().__init__(free_ports(1)[0], tls=tls)
+    def __init__(self, *, tls: bool = False, host: str = "127.0.0.1") -> None:
+        super().__init__(free_ports(1)[0], tls=tls, host=host)
         self.key = base64.b64encode(secrets.token_bytes(64)).decode()
         self.endpoint = f"{self.endpoint}/{self.account}"
 
@@ -31,9 +31,9 @@ class AzuriteServer(LoopbackServer):
         return Command(self.name, [
             shutil.which("env") or "/usr/bin/env", f"AZURITE_ACCOUNTS={self.account}:{self.key}",
             "node", str(AZURITE.path()), "--silent", "--disableTelemetry", "--skipApiVersionCheck",
-            "--location", str(self.place.data), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), *over_tls,
+            "--location", str(self.place.data), "--blobHost", self.host, "--blobPort", str(self.port), *over_tls,
         ])  # fmt: skip
 
     def is_up(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.host, self.port)) == 0

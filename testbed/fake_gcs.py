@@ -23,14 +23,14 @@ class FakeGcsServer(LoopbackServer):
 
     name: ClassVar[str] = "fake-gcs"
 
-    def __init__(self, *, tls: bool = False) -> None:
-        super().__init__(free_ports(1)[0], tls=tls)
+    def __init__(self, *, tls: bool = False, host: str = "127.0.0.1") -> None:
+        super().__init__(free_ports(1)[0], tls=tls, host=host)
 
     def command(self) -> Command:
         over_tls = ["-cert-location", str(self.certificate), "-private-key-location", str(self.private_key)] if self.tls else []
         return Command(self.name, [
-            str(_program()), "-scheme", "https" if self.tls else "http", "-host", "127.0.0.1", "-port", str(self.port),
-            "-backend", "memory", "-public-host", f"127.0.0.1:{self.port}", "-external-url", self.endpoint,
+            str(_program()), "-scheme", "https" if self.tls else "http", "-host", self.host, "-port", str(self.port),
+            "-backend", "memory", "-public-host", f"{self.host}:{self.port}", "-external-url", self.endpoint,
             "-log-level", "warn", *over_tls,
         ])  # fmt: skip
 

@@ -19,17 +19,19 @@ class LoopbackServer:
     """A server of its own with its own data: `with Server() as server:` gives `server.endpoint`.
 
     `tls`: it speaks TLS, with a certificate for `127.0.0.1` and `localhost` of the authority `ca_bundle` (PEM).
+    `host`: another address of this machine to listen on, such as one that pods reach.
     """
 
     name: str
     """Of the process, its log and the directory in `.testbed`."""
 
-    def __init__(self, port: int, *, tls: bool = False) -> None:
+    def __init__(self, port: int, *, tls: bool = False, host: str = "127.0.0.1") -> None:
         (HOME / self.name).mkdir(parents=True, exist_ok=True)
         self.place = Place(Path(tempfile.mkdtemp(dir=HOME / self.name)).resolve())
         self.port = port
         self.tls = tls
-        self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        self.host = host
+        self.endpoint = f"{'https' if tls else 'http'}://{host}:{port}"
         self.ca_bundle = ""
 
     def command(self) -> Command:
