@@ -1,11 +1,14 @@
 """Fixtures of the integration tests: real servers on loopback."""
 
+from tests.integration.azure_fixture import azure, azure_server
 from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
 from tests.integration.s3_fixture import bucket, s3_server
 from tests.integration.ship_kit import pod, pods
 
 __all__ = [
+    "azure",
+    "azure_server",
     "bucket",
     "control_plane",
     "gcs",

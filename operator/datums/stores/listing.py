@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from datums.stores.errors import StoreError
+from datums.stores.protocol import ObjectInfo
 
 T = TypeVar("T")
 
@@ -37,3 +38,31 @@ class Paged(Generic[T], Iterator[T]):
                 raise self._repeated()
             self._seen.add(hash(following))
             self._items, self._following = iter(items), following or None
+
+
+class Keys:
+    """Looks at the keys of a list as its pages come: what something on the way has kept or mixed up would leave a gap that nobody
+    sees.
+
+    Args:
+        odd: the error for a list that cannot be right, from words that say why.
+        sorted_keys: the service promises the keys in the order of their bytes.
+    """
+
+    def __init__(self, prefix: str, odd: Callable[[str], StoreError], *, sorted_keys: bool) -> None:
+        self._prefix = prefix
+        self._odd = odd
+        self._sorted = sorted_keys
+        self._last = ""
+
+    def checked(self, page: list[ObjectInfo]) -> list[ObjectInfo]:
+        """The page, if it can be the next one. One that is asked for again is compared with the page before it."""
+        last = self._last
+        for each in page:
+            if not each.key.startswith(self._prefix):
+                raise self._odd(f"its list of {self._prefix!r} has {each.key!r}")
+            if each.key == last or (self._sorted and each.key < last):
+                raise self._odd(f"its list of {self._prefix!r} has {each.key!r} after {last!r}")
+            last = each.key
+        self._last = last
+        return page

@@ -1,0 +1,87 @@
+"""The errors of Azure Blob Storage, and of the login service that its tokens come from."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from datums.stores.answers import Answer, Codes, read_answer
+
+BAD_KEY: Final = "AuthenticationFailed"
+EXPIRED: Final = "AuthenticationExpired"
+"""Azure has one code for all that is wrong with a signature: these two are ours."""
+CLOCK: Final = "RequestTimeTooSkewed"
+NO_BUCKET: Final = "ContainerNotFound"
+
+AZURE_CODES: Final = Codes(
+    protocol="Azure Blob Storage",
+    no_bucket=frozenset({NO_BUCKET, "ContainerBeingDeleted", "ContainerDisabled", "InvalidResourceName"}),
+    # A batch, by which obstore removes even single objects, tells the status alone.
+    no_object=frozenset({"404", "BlobNotFound", "ResourceNotFound"}),
+    no_upload=frozenset({"InvalidBlockList"}),
+    bad_key=frozenset({BAD_KEY, "InvalidAuthenticationInfo", "KeyBasedAuthenticationNotPermitted", "NoAuthenticationInformation"}),
+    expired=frozenset({EXPIRED}),
+    clock=frozenset({CLOCK}),
+    denied=frozenset(
+        {
+            "403",
+            "AccountIsDisabled",
+            "AuthorizationFailure",
+            "AuthorizationPermissionMismatch",
+            "AuthorizationProtocolMismatch",
+            "AuthorizationResourceTypeMismatch",
+            "AuthorizationServiceMismatch",
+            "AuthorizationSourceIPMismatch",
+            "InsufficientAccountPermissions",
+            "PublicAccessNotPermitted",
+        }
+    ),
+    slow_down=frozenset({"429", "503", "ServerBusy", "TooManyRequests"}),
+    busy=frozenset({"500", "InternalError", "OperationTimedOut"}),
+    changed=frozenset({"ConditionNotMet", "TargetConditionNotMet"}),
+    unsupported=frozenset({"NotImplemented", "UnsupportedHeader"}),
+    damaged=frozenset({"Crc64Mismatch", "Md5Mismatch"}),
+)
+"""Source: learn.microsoft.com/rest/api/storageservices/blob-service-error-codes"""
+
+_OF_CREDENTIALS: Final = frozenset({BAD_KEY, "InvalidAuthenticationInfo", "NoAuthenticationInformation"})
+_CLOCK: Final = re.compile(r"date header too old|date header in the request is incorrect|RequestDateHeader", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"\b(AADSTS(\d{3,9})):? ([^.\"\\\r\n]{1,200})")
+_LOGIN_EXPIRED: Final = frozenset({"7000222", "700082", "70043"})
+"""Of the client secret, and of tokens."""
+_LOGIN_CLOCK: Final = frozenset({"700024", "500133"})
+
+
+def read_text(text: str, *, anonymous: bool = False, expired: bool = False) -> Answer:
+    """What a message of obstore tells.
+
+    Args:
+        anonymous: there were no credentials that could be wrong.
+        expired: the SAS token has had its time, which its own text says.
+    """
+    if "StartTooLarge" in text:  # a range behind the end, which Azurite answers with the whole object
+        return Answer(status=416)
+    return refine(read_answer(text), text, anonymous=anonymous, expired=expired)
+
+
+def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool = False) -> Answer:
+    """Tells apart what Azure answers with the same code.
+
+    Args:
+        text: all that was said.
+    """
+    # What follows the first line is an id of the request, and what the service has signed by itself.
+    answer = answer._replace(message=answer.message.split("\n", 1)[0].strip())
+    if login := _LOGIN.search(text):
+        known = {**dict.fromkeys(_LOGIN_EXPIRED, EXPIRED), **dict.fromkeys(_LOGIN_CLOCK, CLOCK)}
+        return Answer(status=answer.status, code=known.get(login[2], BAD_KEY), message=f"{login[1]}: {login[3]}")
+    if answer.code == "AuthorizationFailure" and "failed to authenticate" in answer.message:  # Azurite's word for it
+        answer = answer._replace(code=BAD_KEY)
+    if answer.code in _OF_CREDENTIALS:
+        if anonymous:
+            return answer._replace(code="")
+        if _CLOCK.search(text):
+            return answer._replace(code=CLOCK)
+        if expired:
+            return answer._replace(code=EXPIRED, message="the SAS token's time is over")
+    return answer
