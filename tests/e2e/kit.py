@@ -163,6 +163,8 @@ class Execution:
         for datum in self.datums():
             spec = datum["spec"]
             data = self.project.bucket.get(spec["location"]["key"])
+            if offset := spec["location"].get("offset"):
+                data = data[offset:][: spec["size"]]
             assert (len(data), hashlib.sha256(data).hexdigest()) == (spec["size"], spec["sha256"]), spec
             out[spec["path"]] = data
         return out

@@ -92,6 +92,7 @@ def test_an_execution_reads_from_one_cloud_and_saves_to_another(across: Project,
     assert datum["spec"]["location"]["store"] == f"{project.namespace}/azure"
     back = project.run(
         "cat /valohai/inputs/datum/* > /valohai/outputs/one && cat /valohai/inputs/blob/* > /valohai/outputs/two",
+        name="back",
         inputs=[
             {"name": "datum", "link": run.link("b/3.png")},
             {"name": "blob", "link": f"azure://acme/{CONTAINER}/{datum['spec']['location']['key']}"},
