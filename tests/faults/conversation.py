@@ -55,6 +55,7 @@ class Conversation:
             self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             head = head.without("Expect")
         hit, fault = self._proxy.judge(head)
+        self._proxy.watch(hit)
         if self._proxy.profile.latency:
             time.sleep(self._proxy.profile.latency)
         if fault is None:

@@ -52,6 +52,8 @@ class FaultProxy:
         self.script = script or Script()
         self.profile = profile
         self.secrets = secrets or {}
+        self.watch: Callable[[Hit], None] = lambda hit: None
+        """Called with each request before it goes on, from any thread: what a test does in just that moment."""
         self.stopping = threading.Event()
         self.hits: list[Hit] = []
         self.pages: dict[str, bytes] = {}

@@ -31,6 +31,7 @@ from datums.model.plan import (
 from datums.stores.protocol import Store
 from tests.integration import forked
 from tests.integration.s3_fixture import STORE, S3Server
+from tests.integration.ship_kit import ShipPod
 
 NAMESPACE = "churn"
 RUN_SECONDS = 120.0
@@ -171,9 +172,13 @@ class FetchPod:
             assert key["AWS_SECRET_ACCESS_KEY"] not in said + result.message
         return FetchRun(code, result, tree_of(self.inputs), said)
 
+    def resolved(self) -> Resolved:
+        """The inputs as the run has left word of them."""
+        return msgspec.json.decode((self.at(podpaths.STATE) / "inputs.json").read_bytes(), type=Resolved)
+
     def check_written_down(self, files: int) -> None:
         """What `fetch` leaves for the other containers describes what it has loaded, and its manifest can be read."""
-        resolved = msgspec.json.decode((self.at(podpaths.STATE) / "inputs.json").read_bytes(), type=Resolved)
+        resolved = self.resolved()
         assert resolved.files == files and resolved.manifest is not None
         body = self.server.boto().get_object(Bucket=self.bucket, Key=resolved.manifest.key)["Body"].read()
         assert sha(body) == resolved.manifest.sha256
@@ -181,6 +186,19 @@ class FetchPod:
 
     def remove(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+class ForkedPod(ShipPod):
+    """A pod whose `ship` starts in milliseconds. Its directory is made."""
+
+    def __init__(self, root: Path, server: S3Server, bucket: str, **more: Any) -> None:
+        root.mkdir()
+        super().__init__(root, server, bucket, **more)
+
+    def start(self, **options: Any) -> Any:
+        process = forked.start("datums.transfer.ship", self.root, log=self.root / "ship.log", **options)
+        self.processes.append(process)  # type: ignore[arg-type]
+        return process
 
 
 def tree_of(base: Path) -> Tree:

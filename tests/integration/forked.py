@@ -8,8 +8,11 @@ import importlib
 import multiprocessing
 import os
 import resource
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,17 @@ _CONTEXT.set_forkserver_preload([
 ])  # fmt: skip
 
 
+# Starting a process asks all others for their exit codes, each of which can be read once: by one thread at a time.
+_LOCK = threading.Lock()
+
+
 class Forked:
     """A process, with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, process: BaseProcess) -> None:
         self._process = process
-        process.start()
+        with _LOCK:
+            process.start()
 
     @property
     def pid(self) -> int:
@@ -34,7 +42,8 @@ class Forked:
         return self._process.pid
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with _LOCK:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code.
@@ -42,8 +51,8 @@ class Forked:
         Raises:
             TimeoutError: it still runs.
         """
-        self._process.join(timeout)
-        code = self._process.exitcode
+        wait([self._process.sentinel], timeout)
+        code = self.poll()
         if code is None:
             raise TimeoutError(f"process {self.pid} still runs after {timeout} s")
         return code
@@ -52,10 +61,14 @@ class Forked:
         os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        self._process.terminate()
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._process.kill()
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        if self.poll() is None:
+            self.send_signal(number)
 
 
 def start(

@@ -17,10 +17,8 @@ from datums.model import podpaths
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import WAYS, Script, at
-from tests.integration import forked
-from tests.integration.fidelity_kit import Tree, pending_uploads, sweep
+from tests.integration.fidelity_kit import ForkedPod, Tree, pending_uploads, sweep
 from tests.integration.s3_fixture import S3Server
-from tests.integration.ship_kit import ShipPod
 
 SEEDS = int(os.environ.get("DATUMS_SEEDS", "10"))
 HANG = ("black hole", "silent body", "slow")
@@ -32,15 +30,6 @@ FILES: Tree = {
     "in/parts.bin": _noise.randbytes(11 << 20),
     "odd + %2F#é.txt": b"odd",
 } | {f"small/{n:03}.txt": _noise.randbytes(n * 11) for n in range(70)}
-
-
-class ForkedPod(ShipPod):
-    """A pod whose `ship` starts in milliseconds."""
-
-    def start(self) -> Any:
-        process = forked.start("datums.transfer.ship", self.root, log=self.root / "ship.log")
-        self.processes.append(process)  # type: ignore[arg-type]
-        return process
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +48,6 @@ def shipping(shared_bucket: str, s3_server: S3Server, tmp_path: Path) -> Shippin
 
     def run(proxy: FaultProxy, *, live: bool = False, **access: Any) -> None:
         root = tmp_path / f"pod-{next(made)}"
-        root.mkdir()
         pod = ForkedPod(root, s3_server, shared_bucket, endpoint=proxy.endpoint, part_size_mib=5, **access)
         try:
             if live:
