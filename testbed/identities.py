@@ -25,9 +25,18 @@ def new_keys() -> dict[str, Keys]:
     }
 
 
-def server_config(keys: Mapping[str, Keys]) -> str:
-    """SeaweedFS's `-s3.config` for the identities of `ACTIONS`."""
-    identities = []
+PUBLIC, UNLISTED = "public-data", "public-unlisted"
+"""Buckets that anybody may read, and the second one not list; to be made by who wants them."""
+
+
+def server_config(keys: Mapping[str, Keys], *, anonymous: bool = False) -> str:
+    """SeaweedFS's `-s3.config` for the identities of `ACTIONS`.
+
+    `anonymous`: whether `PUBLIC` and `UNLISTED` are open to requests without a signature.
+    """
+    identities: list[dict[str, object]] = []
+    if anonymous:
+        identities.append({"name": "anonymous", "actions": [f"Read:{PUBLIC}", f"List:{PUBLIC}", f"Read:{UNLISTED}"]})
     for name, actions in ACTIONS.items():
         own = keys[name]
         pair = {"accessKey": own["AWS_ACCESS_KEY_ID"], "secretKey": own["AWS_SECRET_ACCESS_KEY"]}

@@ -27,11 +27,15 @@ class SeaweedServer:
 
     `directory`: where data and log go (made when missing); by default a temporary one, removed at the end.
     `certificate`: certificate and key (PEM) to serve TLS with as well, at `secure_endpoint`.
+    `anonymous`: whether the buckets `identities.PUBLIC` and `identities.UNLISTED` are open to anybody.
     `keys`: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY by identity: `admin`, `reader` (may only read), `wrong` (of nobody).
     """
 
-    def __init__(self, directory: Path | None = None, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, directory: Path | None = None, certificate: tuple[Path, Path] | None = None, *, anonymous: bool = False
+    ) -> None:
         self._temporary = directory is None
+        self._anonymous = anonymous
         if directory is None:
             (HOME / "seaweed").mkdir(parents=True, exist_ok=True)
             directory = Path(tempfile.mkdtemp(dir=HOME / "seaweed"))
@@ -47,7 +51,7 @@ class SeaweedServer:
         orphans.end_abandoned()
         self.place.create()
         config = self.place.config / "s3.json"
-        write_private(config, identities.server_config(self.keys))
+        write_private(config, identities.server_config(self.keys, anonymous=self._anonymous))
         orphans.adopt(self.place, owner)
         s3, master, volume, filer, https = self._ports
         secure = []
@@ -58,7 +62,7 @@ class SeaweedServer:
             str(_weed()), "server", f"-dir={self.place.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
             "-s3", f"-s3.port={s3}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-            "-volume.max=1000", "-master.volumeSizeLimitMB=256", *secure,
+            "-volume.max=5000", "-master.volumeSizeLimitMB=256", *secure,
         ], [config]))  # fmt: skip
         try:
             wait_until(

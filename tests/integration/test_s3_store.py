@@ -122,7 +122,7 @@ def test_a_small_object_has_a_limit(s3_server: S3Server, bucket: str) -> None:
 
 
 def test_errors_are_what_they_are(s3_server: S3Server, bucket: str) -> None:
-    good, wrong = s3_server.keys["admin"], {"AWS_ACCESS_KEY_ID": "KEYadmin", "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
+    good, wrong = s3_server.keys["admin"], s3_server.keys["admin"] | {"AWS_SECRET_ACCESS_KEY": "not-the-secret"}
     unknown = {"AWS_ACCESS_KEY_ID": "NOBODY", "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
     store = s3_server.open(bucket)
     store.put("x", b"x")

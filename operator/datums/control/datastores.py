@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -108,7 +109,8 @@ class DataStoreReconciler:
         # A thread cannot be ended: while a probe hangs, no second one of the same store is begun.
         running = self._probing.get(key)
         if running is None:
-            running = asyncio.ensure_future(self._services.stores.run(opened.access, opened.credentials, probe))
+            tried = partial(probe, anonymous=opened.access.anonymous)
+            running = asyncio.ensure_future(self._services.stores.run(opened.access, opened.credentials, tried))
             self._probing[key] = running
         done, _ = await asyncio.wait([running], timeout=self._services.settings.probe_timeout_seconds)
         if not done:

@@ -15,6 +15,7 @@ import msgspec
 from datums.model.plan import StoreAccess
 from datums.stores import open_store
 from datums.stores.protocol import Store
+from datums.stores.retrying import RetryingStore
 
 T = TypeVar("T")
 _OPEN: Final = 64
@@ -48,7 +49,7 @@ class StorePool:
         with self._lock:
             store = self._opened.get(key)
             if store is None:
-                store = self._opened[key] = open_store(access, credentials)
+                store = self._opened[key] = RetryingStore(open_store(access, credentials))
                 if len(self._opened) > _OPEN:
                     self._opened.popitem(last=False)
             self._opened.move_to_end(key)

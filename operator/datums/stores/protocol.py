@@ -144,10 +144,11 @@ class Store(Protocol):
 
     def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
         """Uploads that are neither finished nor aborted, of keys that begin with `prefix`. Empty where the service shows none and
-        removes them by itself (Azure and Google: after a week)."""
+        removes them by itself (Azure and Google: after a week). `next` goes on after an error as that of `list` does."""
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose keys begin with `prefix` (which is no directory), in the service's order."""
+        """All objects whose keys begin with `prefix` (which is no directory), in the service's order. After an error that is
+        retryable, `next` asks again for what failed, and goes on (`listing.Paged`; a generator could not)."""
 
     def delete(self, key: str) -> None:
         """Removes an object; one that is not there is no error."""
