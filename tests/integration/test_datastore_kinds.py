@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datums.control.kube import DATASTORES, SECRETS, Kube, Obj
+from tests.integration.azure_fixture import AzureSite, another_key
 from tests.integration.datastores_kit import Waiting, is_ready
 from tests.integration.gcs_fixture import GCSSite, key_file
 from tests.integration.kube_fixture import free_port, quick, running
@@ -33,6 +34,11 @@ async def connect(control_plane: Any, kube: Kube, namespace: str) -> AsyncIterat
 
 def of_google(gcs: GCSSite, **block: Any) -> Obj:
     return {"gcs": {"bucket": gcs.bucket, "endpoint": gcs.server.endpoint, **block}}
+
+
+def of_azure(azure: AzureSite, **block: Any) -> Obj:
+    place = {"account": azure.server.account, "container": azure.bucket, "endpoint": azure.server.endpoint}
+    return {"azure": place | block}
 
 
 async def location(kube: Kube, namespace: str) -> str:
@@ -78,6 +84,30 @@ async def test_a_proxy_that_is_not_there(connect: Connect, kube: Kube, namespace
     await connect(of_google(gcs, proxyURL=f"http://127.0.0.1:{port}"), {"service-account.json": key_file()})
     await is_ready(kube, namespace, "EndpointUnreachable")
     assert await location(kube, namespace) == f"gs://{gcs.bucket}/datums"
+
+
+@pytest.mark.parametrize("way", ["key", "signature"])
+async def test_azure(connect: Connect, kube: Kube, namespace: str, azure: AzureSite, way: str) -> None:
+    await connect(of_azure(azure), {"AZURE_STORAGE_KEY": azure.server.key} if way == "key" else azure.sas("racwdl"))
+    assert (await is_ready(kube, namespace, "Probed"))["status"] == "True"
+    status = (await kube.get(DATASTORES, namespace, "ml"))["status"]
+    assert status["location"] == f"azure://acme/{azure.bucket}/datums"
+    assert status["capabilities"]["conditionalPut"] and status["capabilities"]["multipart"]
+    assert azure.names() == []
+
+
+async def test_a_secret_that_is_none_of_azure(connect: Connect, kube: Kube, namespace: str, azure: AzureSite) -> None:
+    await connect(of_azure(azure), {"AZURE_CLIENT_ID": "x"})
+    condition = await is_ready(kube, namespace, "SecretKeyMissing")
+    assert "has no key AZURE_TENANT_ID and AZURE_CLIENT_SECRET" in condition["message"]
+    await kube.patch(SECRETS, namespace, "keys", {"stringData": {"AZURE_STORAGE_KEY": another_key()}})
+    await is_ready(kube, namespace, "AccessDenied")
+
+
+async def test_a_container_of_azure_that_is_not_there(connect: Connect, kube: Kube, namespace: str, azure: AzureSite) -> None:
+    await connect(of_azure(azure, container="there-is-none"), {"AZURE_STORAGE_KEY": azure.server.key})
+    condition = await is_ready(kube, namespace, "BucketNotFound")
+    assert "there-is-none" in condition["message"]
 
 
 async def test_a_public_bucket_needs_no_secret(connect: Connect, kube: Kube, namespace: str, gcs: GCSSite) -> None:
