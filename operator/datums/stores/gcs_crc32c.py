@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import google_crc32c
+from datums.stores.checksums import crc32c
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,8 +28,7 @@ class Piece(NamedTuple):
 
 def measure(data: Buffer) -> Piece:
     """The piece that `data` is."""
-    whole = data if isinstance(data, bytes) else bytes(data)
-    return Piece(google_crc32c.value(whole), len(whole))
+    return Piece(crc32c(data), memoryview(data).nbytes)
 
 
 def parse(tag: str) -> Piece:
@@ -39,22 +37,17 @@ def parse(tag: str) -> Piece:
     Raises:
         ValueError
     """
-    crc32c, _, size = tag.partition(":")
-    return Piece(int(crc32c, 16), int(size))
-
-
-def parse_base64(text: str) -> int:
-    """As Google writes it: base64 of the four bytes, the most significant first."""
-    return int.from_bytes(b64decode(text), "big")
+    value, _, size = tag.partition(":")
+    return Piece(int(value, 16), int(size))
 
 
 def join(pieces: Iterable[Piece]) -> Piece:
     """The piece that the pieces are, one after the other."""
-    crc32c = size = 0
+    value = size = 0
     for piece in pieces:
-        crc32c = _times(_zeros(piece.size), crc32c) ^ piece.crc32c
+        value = _times(_zeros(piece.size), value) ^ piece.crc32c
         size += piece.size
-    return Piece(crc32c, size)
+    return Piece(value, size)
 
 
 @lru_cache(maxsize=4)  # all parts but the last have one size

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from email.utils import parsedate_to_datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-import urllib3
 
 from datums.model.places import service_url
 from datums.model.plan import StoreAccess
 from datums.stores.answers import Answer
-from datums.stores.clients import CONNECT_SECONDS, SILENCE_SECONDS, USER_AGENT
 from datums.stores.errors import StoreError
 from datums.stores.gcs_codes import CLOCK, read_body
+from datums.stores.wire import Reply, Wire, WireError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -31,22 +29,7 @@ SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
 _MOST: Final = 16 << 20  # a page of 1,000 keys has at most 2 MiB
 _SKEW_SECONDS: Final = 300.0
 Fail = Callable[[Answer], StoreError]
-
-
-class Reply:
-    """An answer whose status was expected."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    def read(self, kind: type[Any]) -> Any:
-        """The body, typed; None where it is nothing like it."""
-        try:
-            return msgspec.json.decode(self.body, type=kind)
-        except msgspec.MsgspecError:
-            return None
+T = TypeVar("T")
 
 
 class JsonAPI:
@@ -61,24 +44,29 @@ class JsonAPI:
         self._bucket = quote(access.bucket, safe="")
         self._credentials = _credentials(key) if key else None
         self._refreshing = Lock()
-        self._http = _pool(access)
+        self._wire = Wire(self._service, ca_bundle=access.ca_bundle, proxy=access.proxy, connections=access.concurrency)
 
-    def bucket(self, **query: str) -> str:
-        """URL of the objects of the bucket."""
-        return f"{self._service}/storage/v1/b/{self._bucket}/o?{urlencode(query, quote_via=quote)}"
+    def objects(self, **query: str) -> str:
+        """The target that lists the bucket."""
+        return f"/storage/v1/b/{self._bucket}/o?{_query(query)}"
 
     def object(self, key: str, **query: str) -> str:
-        """URL of an object's metadata."""
-        return f"{self._service}/storage/v1/b/{self._bucket}/o/{quote(key, safe='')}?{urlencode(query, quote_via=quote)}"
+        """The target of an object's metadata."""
+        return f"/storage/v1/b/{self._bucket}/o/{quote(key, safe='')}?{_query(query)}"
 
     def upload(self, **query: str) -> str:
-        """URL that takes the bytes of new objects."""
-        return f"{self._service}/upload/storage/v1/b/{self._bucket}/o?{urlencode(query, quote_via=quote)}"
+        """The target that takes the bytes of new objects."""
+        return f"/upload/storage/v1/b/{self._bucket}/o?{_query(query)}"
+
+    def session(self, url: str) -> str:
+        """The target of a resumable session. Its host is left aside: any that the service has knows the session."""
+        parts = urlsplit(url)
+        return f"{parts.path}?{parts.query}"
 
     def send(
         self,
         method: str,
-        url: str,
+        target: str,
         fail: Fail,
         *,
         body: Buffer = b"",
@@ -90,28 +78,29 @@ class JsonAPI:
 
         Args:
             fail: makes the error of any answer that is not expected.
-            signed: with the credentials; not for a session's URL, which is its own credential.
+            headers: names in lower case.
+            signed: with the credentials; not for a session, whose URL is its own credential.
         """
-        all_headers = {"User-Agent": USER_AGENT, **(headers or {})}
+        every = dict(headers or {})
         if signed and self._credentials is not None:
             with self._refreshing:
                 # A key signs by itself: nobody is asked for a token.
-                self._credentials.before_request(None, method, url, all_headers)
+                self._credentials.before_request(None, method, f"{self._service}{target}", every)
         try:
-            # Any buffer is sent as it is, whatever urllib3's types say.
-            response = self._http.request(
-                method, url, body=cast("bytes", body), headers=all_headers, redirect=False, preload_content=False
-            )
-            try:
-                # Without `with`: that would read the rest of a body that has no end.
-                content = response.read(_MOST)
-            finally:
-                response.close() if response.length_remaining else response.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            raise fail(Answer(network=_network(error))) from None
-        if response.status in expected:
-            return Reply(response.status, response.headers, content)
-        raise fail(_answer(response.status, response.headers, content))
+            reply = self._wire.send(method, target, every, body, _MOST)
+        except WireError as error:
+            raise fail(Answer(network=str(error))) from None
+        if reply.status not in expected:
+            raise fail(_answer(reply))
+        return reply
+
+
+def read(reply: Reply, kind: type[T]) -> T | None:
+    """The body, typed; None where it is nothing like it."""
+    try:
+        return msgspec.json.decode(reply.body, type=kind)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _credentials(key: Mapping[str, str]) -> Any:
@@ -122,42 +111,20 @@ def _credentials(key: Mapping[str, str]) -> Any:
     return made.with_always_use_jwt_access(True)
 
 
-def _pool(access: StoreAccess) -> urllib3.PoolManager:
-    options: dict[str, Any] = {
-        "retries": False,
-        "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS),
-        "maxsize": access.concurrency,
-    }
-    if service_url("gcs", endpoint=access.endpoint).startswith("https:"):
-        import ssl  # noqa: PLC0415
-
-        options["ssl_context"] = ssl.create_default_context()
-        if access.ca_bundle:
-            options["ssl_context"].load_verify_locations(cadata=access.ca_bundle)
-    return urllib3.ProxyManager(access.proxy, **options) if access.proxy else urllib3.PoolManager(**options)
+def _query(values: Mapping[str, str]) -> str:
+    return urlencode(values, quote_via=quote)
 
 
-def _network(error: Exception) -> str:
-    """In the words that `answers` reads."""
-    began = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError, urllib3.exceptions.SSLError)
-    return f"Connect {error!r}" if isinstance(error, began) else repr(error)
-
-
-def _answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    answer = read_body(status, body.decode("utf-8", "replace"))
-    if status == 401 and abs(_seconds_from_now(headers.get("Date", ""))) > _SKEW_SECONDS:
+def _answer(reply: Reply) -> Answer:
+    answer = read_body(reply.status, reply.body.decode("utf-8", "replace"))
+    if reply.status == 401 and _skewed(reply.headers.get("date", "")):
         # Google says "Invalid Credentials" of a key that signed at a time it does not accept.
         return answer._replace(code=CLOCK)
-    return answer._replace(retry_after=_retry_after(headers.get("Retry-After", "")))
+    return answer._replace(retry_after=reply.retry_after)
 
 
-def _retry_after(value: str) -> float:
-    return float(value) if value.isdecimal() else max(_seconds_from_now(value), 0.0)
-
-
-def _seconds_from_now(date: str) -> float:
-    """Of an HTTP date; 0 where it is none."""
+def _skewed(date: str) -> bool:
     try:
-        return parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - time.time()
+        return abs(parsedate_to_datetime(date).timestamp() - time.time()) > _SKEW_SECONDS
     except ValueError:
-        return 0.0
+        return False

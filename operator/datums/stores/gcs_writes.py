@@ -12,9 +12,11 @@ import msgspec
 
 from datums.stores import errors
 from datums.stores.answers import Target, other_protocol
+from datums.stores.checksums import as_base64
 from datums.stores.gcs_codes import GCS_CODES, NO_BUCKET
-from datums.stores.gcs_crc32c import join, measure, parse, parse_base64
-from datums.stores.gcs_json import Fail, JsonAPI, Reply
+from datums.stores.gcs_crc32c import join, measure, parse
+from datums.stores.gcs_json import Fail, JsonAPI, read
+from datums.stores.wire import Reply
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -58,10 +60,10 @@ class Writes:
             self._api.upload(uploadType="multipart", fields=_DESCRIPTION, **condition),
             self._fail(key, "write", NO_BUCKET),
             body=b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode())),
-            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+            headers={"content-type": f"multipart/related; boundary={boundary}"},
         )
         made = self._read(key, reply)
-        if parse_base64(made.crc32c) != measure(data).crc32c:
+        if made.crc32c != as_base64(measure(data).crc32c):
             # This very generation, which nobody else has written.
             with suppress(errors.StoreError):
                 self._api.send("DELETE", self._api.object(key, generation=made.generation), self._fail(key, "remove", ""))
@@ -69,10 +71,10 @@ class Writes:
 
     def begin(self, key: str) -> str:
         """Begins a resumable session, and returns its URL."""
-        headers = {"Content-Type": "application/json", "X-Upload-Content-Type": "application/octet-stream"}
+        headers = {"content-type": "application/json", "x-upload-content-type": "application/octet-stream"}
         url = self._api.upload(uploadType="resumable", name=key)
         reply = self._api.send("POST", url, self._fail(key, "write", NO_BUCKET), body=b"{}", headers=headers)
-        session = reply.headers.get("Location", "")
+        session = reply.headers.get("location", "")
         if not session:
             raise other_protocol(self._target(key), GCS_CODES, "an upload without a Location")
         return session
@@ -83,10 +85,12 @@ class Writes:
         end = offset + piece.size
         # A part that was sent before is sent whole: Google passes over the bytes that it has.
         within = f"{offset}-{end - 1}" if piece.size else "*"
-        headers = {"Content-Range": f"bytes {within}/{size}", "Content-Type": "application/octet-stream"}
+        headers = {"content-range": f"bytes {within}/{size}", "content-type": "application/octet-stream"}
         fail = self._fail(key, "write", "")
         try:
-            reply = self._api.send("PUT", session, fail, body=data, headers=headers, signed=False, expected=(200, 201, 308))
+            reply = self._api.send(
+                "PUT", self._api.session(session), fail, body=data, headers=headers, signed=False, expected=(200, 201, 308)
+            )
         except errors.NotFound:
             if end == size and self._has(key, size):
                 return str(piece)  # sent before, and its answer was lost; `compare` judges
@@ -107,14 +111,14 @@ class Writes:
             Corrupt: it is another.
         """
         sent, made = join(map(parse, tags)), self._described(key)
-        if (int(made.size), parse_base64(made.crc32c)) != (sent.size, sent.crc32c):
+        if (int(made.size), made.crc32c) != (sent.size, as_base64(sent.crc32c)):
             raise self._error(errors.Corrupt, key, f"is not what was sent: {made.size} bytes instead of {sent.size}, or others")
 
     def abort(self, key: str, session: str) -> None:
         """Ends a session; one that is not there is no error."""
         # 499 is Google's answer to it.
         gone = (200, 204, 404, 410, 499)
-        self._api.send("DELETE", session, self._fail(key, "remove", ""), signed=False, expected=gone)
+        self._api.send("DELETE", self._api.session(session), self._fail(key, "remove", ""), signed=False, expected=gone)
 
     def _described(self, key: str) -> _Made:
         url = self._api.object(key, fields=_DESCRIPTION)
@@ -127,7 +131,7 @@ class Writes:
             return False
 
     def _read(self, key: str, reply: Reply) -> _Made:
-        made: _Made | None = reply.read(_Made)
+        made = read(reply, _Made)
         if made is None or not (made.size.isdecimal() and made.crc32c and made.generation):
             raise other_protocol(self._target(key), GCS_CODES, "an object without a description")
         return made
@@ -142,5 +146,5 @@ class Writes:
 
 def _kept(reply: Reply) -> int:
     """How many bytes of an upload Google has, as `Range: bytes=0-<last>` says; without it none."""
-    _, _, last = reply.headers.get("Range", "").rpartition("-")
+    _, _, last = reply.headers.get("range", "").rpartition("-")
     return int(last) + 1 if last.isdecimal() else 0
