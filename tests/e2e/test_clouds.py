@@ -101,6 +101,21 @@ def test_an_execution_reads_from_one_cloud_and_saves_to_another(across: Project,
     assert back.saved() == {"one": IMAGES["raw/images/b/3.png"], "two": IMAGES["raw/images/b/3.png"]}
 
 
+def test_a_public_bucket_is_read_without_credentials(across: Project, clouds: Clouds) -> None:
+    spec = {"gcs": {"bucket": BUCKET, "endpoint": clouds.gcs.endpoint}, "credentials": {"anonymous": True}}
+    across.apply({"apiVersion": f"{GROUP}/{VERSION}", "kind": "DataStore", "metadata": {"name": "public"}, "spec": spec})
+    across.store_is("True", name="public")
+    link = "store://public/raw/images/a/*"
+    run = across.run("cat /valohai/inputs/x/* > /valohai/outputs/x", name="public", inputs=[{"name": "x", "link": link}]).succeeds()
+    assert run.status["inputs"]["files"] == 2
+    both = across.run("true", name="both", inputs=[{"name": "x", "link": f"gs://{BUCKET}/raw/images/a/*"}])
+    both.waits("AmbiguousStore", "write store://google/<key> or store://public/<key>")
+    refused = across.run("true", name="refused", outputs={"store": "public"})
+    refused.waits("StoreNotReady", "nothing can be saved without credentials")
+    for one in (both, refused):
+        one.delete()
+
+
 def test_kubectl_shows_where_each_store_is(across: Project) -> None:
     lines = across.kubectl("get", "datastores").splitlines()
     assert lines[0].split()[:4] == ["NAME", "LOCATION", "DEFAULT", "READY"]
