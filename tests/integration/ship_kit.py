@@ -30,8 +30,9 @@ NAMESPACE = "churn"
 NOBODY = 65534
 # Another user may not be allowed to read this Python's files: everything is imported before it becomes that user.
 _AS_USER = """
-import http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib3
-import datums.stores.s3, datums.stores.upload, datums.transfer.local_agent, datums.transfer.shipment
+import encodings.idna, http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib3
+import datums.stores.s3, datums.stores.s3_listing, datums.stores.s3_parts, datums.stores.s3_requests, datums.stores.upload
+import datums.transfer.local_agent, datums.transfer.shipment
 from datums.transfer import ship
 os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
 os._exit(ship.main())

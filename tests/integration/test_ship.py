@@ -51,21 +51,6 @@ def test_nothing_written_is_an_empty_commit(pod: ShipPod) -> None:
     assert pod.entries() == []
 
 
-def test_the_tail_after_main_is_short(pods: Pods) -> None:
-    tails = []
-    for _ in range(5):
-        pod = pods()
-        pod.start()
-        pod.main_starts()
-        pod.main_was_seen()
-        wait_for(lambda pod=pod: pod.ask("SELECT 1 FROM facts WHERE name = 'set'"))
-        write(pod, "metrics.json", b"{}")
-        pod.main_ends()
-        tails.append(pod.committed().timings["committed"])
-        pod.close()
-    assert sorted(tails)[2] < 0.1, tails
-
-
 @pytest.mark.parametrize("written", ["before", "after"])
 def test_sigterm_does_not_stop_the_commit(pod: ShipPod, written: str) -> None:
     process = pod.start()

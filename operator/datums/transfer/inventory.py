@@ -44,26 +44,32 @@ def take_inventory(journal: Journal, root: int, seen_by_main: str = podpaths.OUT
     return totals or (0, 0)
 
 
-def singles(journal: Journal, *, pack: bool) -> Iterator[Slot]:
-    """The files that are to be uploaded one by one: large ones, and those that were only touched since they were saved.
+def touched_files(journal: Journal) -> Iterator[Slot]:
+    """The files that lie in the store, if they were only touched since then (renamed, chmodded)."""
+    query = f"SELECT f.path {_UNSAVED} AND f.path > ? AND {_TOUCHED}"
+    for (path,) in journal.database.paged(query):
+        yield path, 0
+
+
+def large_files(journal: Journal, *, pack: bool) -> Iterator[Slot]:
+    """The files that are to be uploaded one by one.
 
     Args:
         pack: whether small files are grouped.
     """
-    query = f"SELECT f.path {_UNSAVED} AND f.path > ? AND (f.size > ? OR (d.size = f.size AND d.mtime_ns = f.mtime_ns))"
+    query = f"SELECT f.path {_UNSAVED} AND f.path > ? AND f.size > ? AND NOT {_TOUCHED}"
     for (path,) in journal.database.paged(query, (MAX_FILE_BYTES if pack else -1,)):
         yield path, 0
 
 
 def small_files(journal: Journal) -> Iterator[Candidate]:
     """The other files that are not saved as they are."""
-    query = (
-        f"SELECT f.path, f.size {_UNSAVED} AND f.path > ? AND f.size <= ? AND NOT (d.size IS f.size AND d.mtime_ns IS f.mtime_ns)"
-    )
+    query = f"SELECT f.path, f.size {_UNSAVED} AND f.path > ? AND f.size <= ? AND NOT {_TOUCHED}"
     for path, size in journal.database.paged(query, (MAX_FILE_BYTES,)):
         yield Candidate((path, 0), size)
 
 
+_TOUCHED = "(d.size IS f.size AND d.mtime_ns IS f.mtime_ns)"
 _UNSAVED = """FROM found f LEFT JOIN done d ON d.path = f.path AND d.token = 0
 WHERE f.kind = 0 AND NOT (d.size IS f.size AND d.mtime_ns IS f.mtime_ns AND d.ctime_ns IS f.ctime_ns
 AND d.inode IS f.inode AND d.device IS f.device)"""

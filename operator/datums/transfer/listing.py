@@ -40,6 +40,7 @@ def entries(journal: Journal, prefix: str, store: str) -> Iterator[Entry]:
     rows = database.rows(_FOUND.format(taken=_COUNT_TAKES if any_taken else 0))
     if any_taken:
         rows = heapq.merge(rows, database.rows(_TAKES), key=lambda row: (row[0], row[2]))
+    datum_of = ids.file_ids(journal.set)
     for path, kind, sequence, source, number, offset, sha256, size, mtime_ns in rows:
         if kind in (Kind.DIRECTORY, Kind.DIRECTORY_BEHIND):
             if not any_taken or not _has_takes(database, path):
@@ -51,7 +52,7 @@ def entries(journal: Journal, prefix: str, store: str) -> Iterator[Entry]:
                 path=path,
                 size=size,
                 sha256=digest,
-                datum=str(ids.file_id(journal.set, path, sequence, digest)),
+                datum=datum_of(path, sequence, digest),
                 location=Location(store, key, offset),
                 mtime=int(mtime_ns) / 1e9,
                 sequence=sequence,

@@ -53,15 +53,18 @@ class Parts:
         self.begun: set[str] = set()
         """Keys of the uploads that this life has begun."""
 
-    def send(self, slot: Slot, fd: int, identity: Identity) -> Done | None:
+    def send(self, slot: Slot, fd: int, identity: Identity, number: int | None = None) -> Done | None:
         """Uploads an open file, or what an earlier life left to upload of it. None when it changed meanwhile.
+
+        Args:
+            number: of the key, where one was given out for it.
 
         Raises:
             Lost: the store has thrown away what was sent.
             UnsupportedKey: it can have no such key.
             Refused: it cannot be read.
         """
-        upload = self._resumed(slot, identity) or self._begin(slot, identity)
+        upload = self._resumed(slot, identity) or self._begin(slot, identity, number)
         key = layout.file_key(self._prefix, upload.path, upload.number)
         sending = _Sending()
         try:
@@ -98,9 +101,9 @@ class Parts:
             return None
         return upload
 
-    def _begin(self, slot: Slot, identity: Identity) -> Upload:
+    def _begin(self, slot: Slot, identity: Identity, number: int | None) -> Upload:
         self._journal.expect_parts()
-        number = self._journal.new_key(slot[0])
+        number = self._journal.new_key(slot[0]) if number is None else number
         key = layout.file_key(self._prefix, slot[0], number)
         self.begun.add(key)
         upload, part_size = self._store.call(

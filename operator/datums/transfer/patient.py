@@ -26,6 +26,7 @@ _MAX_SECONDS = 10.0
 _LOG_SECONDS = 30.0
 _SLOWEST = 1 << 20
 """Bytes a second that any line is expected to carry before a request that only sends is said to be stuck."""
+_CREDENTIALS_SECONDS = 1.0
 _LONG_SECONDS = 20.0
 """A large request that breaks after so long is taken as a sign that too many share the line."""
 
@@ -51,6 +52,7 @@ class PatientStore:
         self._store: Store | None = None
         self._pace = Pace(access.concurrency)
         self._flights = Flights()
+        self._looked_at = 0.0
         self._since = 0.0
         self._trouble = ""
         self._logged = -_LOG_SECONDS
@@ -99,7 +101,11 @@ class PatientStore:
                 pause = min(_MAX_SECONDS, pause * 2)
 
     def _current(self) -> Store:
+        # A look at the file for every request would cost as much as its signature.
+        if self._store is not None and time.monotonic() < self._looked_at + _CREDENTIALS_SECONDS and not self._trouble:
+            return self._store
         with self._lock:
+            self._looked_at = time.monotonic()
             version = self._version_now()
             if self._store is None or version != self._version:
                 text = self._credentials.read_bytes() if self._access.credentials else b"{}"

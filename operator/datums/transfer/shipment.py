@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,8 +20,8 @@ from datums.model import podpaths
 from datums.model.commit import GateResult, Phase, Report, Resolved
 from datums.transfer import packs as packing
 from datums.transfer import seal
-from datums.transfer.inventory import singles, small_files, take_inventory
-from datums.transfer.journal import Committed, Journal
+from datums.transfer.inventory import large_files, small_files, take_inventory, touched_files
+from datums.transfer.journal import Committed, Journal, Slot
 from datums.transfer.lifeline import Lifeline, Main, StopLine
 from datums.transfer.live import LiveUploads
 from datums.transfer.patient import PatientStore
@@ -31,6 +32,7 @@ from datums.transfer.strays import abort_strays
 from datums.transfer.uploads import Uploader
 
 _TICK_SECONDS = 0.2
+_PIECE = 128
 _GATE_SECONDS = 1.0
 _LAST_REPORT_SECONDS = 1.0
 
@@ -196,21 +198,21 @@ class Shipment:
 
     def _left_to_do(self) -> Iterator[Callable[[], None]]:
         """What hands the uploader the files that are not saved yet, a piece at a time: large ones first, for they take longest."""
-        uploader = self._uploader
-        taken = [token for token, _ in self._places.taken_files()]
-        paths = ((self._journal.path_of_take(token), token) for token in taken)
-        large = ((path, token) for path, token in paths if path is not None)
-        for slot in itertools.chain(singles(self._journal, pack=self._packs), large):
-            yield lambda slot=slot: uploader.submit([slot])  # type: ignore[misc]
-        if not self._packs:
-            return
-        small = small_files(self._journal)
-        first = list(itertools.islice(small, packing.MIN_FILES))
-        if len(first) < packing.MIN_FILES:
-            yield lambda: uploader.submit([file.slot for file in first])
-            return
-        for pack in packing.grouped(itertools.chain(first, small)):
-            yield lambda pack=pack: uploader.submit_pack(pack)  # type: ignore[misc]
+        uploader, journal = self._uploader, self._journal
+        taken = ((journal.path_of_take(token), token) for token, _ in self._places.taken_files())
+        known = itertools.chain(touched_files(journal), ((path, token) for path, token in taken if path is not None))
+        for slots in _pieces(large_files(journal, pack=self._packs)):
+            yield partial(uploader.submit_new, slots)
+        for slots in _pieces(known):
+            yield partial(uploader.submit, slots)
+        if self._packs:
+            small = small_files(journal)
+            first = list(itertools.islice(small, packing.MIN_FILES))
+            if len(first) < packing.MIN_FILES:
+                yield partial(uploader.submit_new, [file.slot for file in first])
+                return
+            for pack in packing.grouped(itertools.chain(first, small)):
+                yield partial(uploader.submit_pack, pack)
 
     def _commit(self) -> None:
         self._phase = "Committing"
@@ -259,6 +261,11 @@ class Shipment:
             rate = round((now_sent - sent) / (now - since))
             self._rate = now, now_sent, rate
         return rate
+
+
+def _pieces(slots: Iterator[Slot]) -> Iterator[list[Slot]]:
+    while piece := list(itertools.islice(slots, _PIECE)):
+        yield piece
 
 
 def _resolved(path: Path) -> Resolved:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datums.transfer.database import Kind
-from datums.transfer.inventory import singles, small_files, take_inventory
+from datums.transfer.inventory import large_files, small_files, take_inventory, touched_files
 from datums.transfer.journal import Done, Journal
 from datums.transfer.live import quiet_seconds
 from datums.transfer.outputs import Directories, Gone, Identity, is_open_for_writing, opened, walk
@@ -130,9 +130,10 @@ def test_what_is_left_to_do(root: int, outputs: Path, journal: Journal) -> None:
         change = {"saved": {}, "touched": {"ctime_ns": 1}, "changed": {"mtime_ns": 1}}[name]
         journal.note_done([Done(name, 0, 0, 0, "00" * 32, identity._replace(**change))])
     assert take_inventory(journal, root, MAIN)[0] == 5
-    assert list(singles(journal, pack=True)) == [("large", 0), ("touched", 0)]
+    assert list(touched_files(journal)) == [("touched", 0)]
+    assert list(large_files(journal, pack=True)) == [("large", 0)]
     assert [file.slot for file in small_files(journal)] == [("changed", 0), ("new", 0)]
-    assert list(singles(journal, pack=False)) == [(name, 0) for name in ("changed", "large", "new", "touched")]
+    assert list(large_files(journal, pack=False)) == [(name, 0) for name in ("changed", "large", "new")]
 
 
 def test_directories_are_opened_once_for_files_in_order(root: int, outputs: Path) -> None:
