@@ -9,14 +9,13 @@
     store://<datastore>[@<namespace>]/<key or glob>
     https://… http://…                   a public file
 
-A fragment pins a link to bytes: `#sha256=<64 hex>` one file, `#tree-sha256=<64 hex>` a set of files (see `tree_digest`).
+A fragment pins a link to bytes: `#sha256=<64 hex>` one file, `#tree-sha256=<64 hex>` a set of files (see `TreeDigest`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import unquote
 from uuid import UUID
@@ -117,16 +116,19 @@ def pinned(link: str, pin: Pin) -> str:
     return f"{bare}#tree-sha256={pin.tree_sha256}" if pin.tree_sha256 else bare
 
 
-def tree_digest(files: Iterable[tuple[str, str]]) -> str:
-    """The digest of a set of files: SHA-256 of the lines `<sha256>  <path>\\n` sorted by path (as `sha256sum` prints them).
+class TreeDigest:
+    """The digest of a set of files: SHA-256 of the lines `<sha256>  <path>\\n` sorted by path (as `sha256sum` prints them)."""
 
-    Args:
-        files: (path in the input, sha256) of each, sorted by path. Read once.
-    """
-    digest = hashlib.sha256()
-    for path, sha256 in files:
-        digest.update(f"{sha256}  {path}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, path: str, sha256: str) -> None:
+        """Takes the next file in the order of paths (in the input)."""
+        self._digest.update(f"{sha256}  {path}\n".encode("utf-8", "surrogateescape"))
+
+    def hexdigest(self) -> str:
+        """The digest of what was added."""
+        return self._digest.hexdigest()
 
 
 def _datum(link: str, head: str, path: str, pin: Pin) -> DatumLink:

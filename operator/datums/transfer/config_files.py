@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
-# What YAML 1.1 reads otherwise than JSON: characters that PyYAML refuses or folds, and numbers with an exponent.
-_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|[0-9][eE]")
+# What YAML 1.1 reads otherwise than JSON: characters that PyYAML refuses or folds, and numbers with an exponent. Digests are full
+# of digits before an e, but what stands in a string begins with a quote.
+_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|(?:^|[:,[])-?[0-9][0-9.]*[eE]")
 
 to_json = msgspec.json.encode
 
@@ -19,18 +21,22 @@ def write_documents(directory: Path, documents: Mapping[str, Any]) -> None:
     """Writes `<name>.json` and `<name>.yaml` for every document, readable for everybody."""
     for name, document in documents.items():
         text = to_json(document)
-        _write(directory / f"{name}.json", [text])
-        _write(directory / f"{name}.yaml", [to_yaml(document, text)])
+        for ending, written in (("json", text), ("yaml", to_yaml(document, text))):
+            with _written(directory / f"{name}.{ending}") as file:
+                file.write(written)
 
 
-def write_long_document(directory: Path, name: str, pieces: Callable[[Callable[[Any], bytes]], Iterable[bytes]]) -> None:
+def write_long_document(directory: Path, name: str, pieces: Iterable[bytes | Mapping[str, Any]]) -> None:
     """Writes `<name>.json` and `<name>.yaml` of a document that need not fit into memory.
 
     Args:
-        pieces: the document in the language of the encoder that it is called with; called for each of the two.
+        pieces: of the document: text that is the same in both, and objects. Read once.
     """
-    _write(directory / f"{name}.json", pieces(to_json))
-    _write(directory / f"{name}.yaml", pieces(to_yaml))
+    with _written(directory / f"{name}.json") as json, _written(directory / f"{name}.yaml") as yaml:
+        for piece in pieces:
+            text = piece if isinstance(piece, bytes) else to_json(piece)
+            json.write(text)
+            yaml.write(text if isinstance(piece, bytes) else to_yaml(piece, text))
 
 
 def to_yaml(document: Any, text: bytes | None = None) -> bytes:
@@ -60,9 +66,10 @@ def _flow(value: Any) -> str:
     return text
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}")
     with temporary.open("wb", buffering=1 << 16) as file:
-        file.writelines(pieces)
+        yield file
     temporary.chmod(0o444)
     temporary.rename(path)

@@ -1,14 +1,14 @@
 """One large file from several streams at once, its digest computed in order while the bytes pass.
 
 A file is cut into segments, and each is a stream that writes what comes where it belongs. The digest follows: the thread of the
-front segment (the first one that is not hashed to its end) hashes what it has just written, and what it finds of its segment and
-of the next ones, complete before their turn, is read back out of the page cache into one small buffer: so memory does not grow with
-the file, and the segments in flight, `window` of them, bound what can wait to be read back. No segment is begun far ahead of the
-digest: else the download would end long before it.
+front segment (the first one that is not hashed to its end) hashes what it has just written. What comes for later segments is held
+in memory until its turn comes, as far as `Holding` allows, and what is not held is read back out of the page cache: so memory does
+not grow with the file. No segment is begun more than `window` ahead of the digest: else the download would end long before it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -24,7 +24,31 @@ if TYPE_CHECKING:
 
 SEGMENT_BYTES: Final = 16 << 20
 _BACK_BYTES: Final = 1 << 20
-_PREALLOCATE_BYTES: Final = 8 << 20
+
+
+class Holding:
+    """How many bytes are held in memory until they can be hashed, of all files together.
+
+    Args:
+        most: bytes.
+    """
+
+    def __init__(self, most: int = 32 << 20) -> None:
+        self._left = most
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether there is room; takes it if there is."""
+        with self._lock:
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """Gives room back."""
+        with self._lock:
+            self._left += size
 
 
 class Assembly:
@@ -43,6 +67,7 @@ class Assembly:
         shelf: Shelf,
         window: int = 1,
         moved_on: Callable[[], None] = lambda: None,
+        holding: Holding | None = None,
         *,
         in_segments: bool = True,
     ) -> None:
@@ -53,6 +78,8 @@ class Assembly:
         self._shelf = shelf
         self._window = window
         self._moved_on = moved_on
+        self._holding = holding or Holding(0)
+        self._held: dict[int, list[Buffer]] = {}
         self._lock = threading.Lock()
         self.temporary = ""
         """Where the bytes are; empty before the first."""
@@ -96,9 +123,11 @@ class Assembly:
                 self.temporary = self._shelf.temporary()
                 try:
                     self._file = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-                    if self.wanted.size >= _PREALLOCATE_BYTES:
-                        # A disk that is too small is told of now, not after an hour.
-                        os.posix_fallocate(self._file, 0, self.wanted.size)
+                    # A disk that is too small is told of now, not after an hour. Allocating it would cost as much as writing on
+                    # some file systems, and nobody else writes here.
+                    volume = os.fstatvfs(self._file)
+                    if volume.f_bavail * volume.f_frsize < self.wanted.size:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError as error:
                     raise self._shelf.failed(error, self.wanted, self.temporary) from None
             return self._file
@@ -111,12 +140,16 @@ class Assembly:
         """
         try:
             length = _write_at(self._file, data, segment.position)
-            at_front = self._front == segment.number
-            if at_front and self._hashed == segment.position:
-                self._hash.update(data)
-                self._hashed += length
-            elif at_front:
-                self._hash_to(segment.position + length)
+            if self._front == segment.number:
+                if self._hashed == segment.position:
+                    self._hash.update(data)
+                    self._hashed += length
+                else:
+                    self._hash_to(segment.number, segment.position + length)
+            elif segment.is_held and self._holding.take(length):
+                self._held.setdefault(segment.number, []).append(data)
+            else:
+                segment.is_held = False  # what is held is the segment's beginning, without a gap
         except OSError as error:
             raise self._shelf.failed(error, self.wanted, self.temporary) from None
         segment.position += length
@@ -130,7 +163,7 @@ class Assembly:
                 return False  # the thread of the front hashes it when its turn comes
         while True:
             end = min((number + 1) * SEGMENT_BYTES, self.wanted.size) if self.count > 1 else segment.position
-            self._hash_to(end)
+            self._hash_to(number, end)
             number += 1
             with self._lock:
                 self._front = number
@@ -155,6 +188,9 @@ class Assembly:
 
     def discard(self) -> None:
         """Removes what there is of the file."""
+        for held in self._held.values():
+            self._holding.give_back(sum(memoryview(data).nbytes for data in held))
+        self._held.clear()
         if self._file >= 0:
             self._close()
             Path(self.temporary).unlink(missing_ok=True)
@@ -163,14 +199,20 @@ class Assembly:
         os.close(self._file)
         self._file = -1
 
-    def _hash_to(self, end: int) -> None:
+    def _hash_to(self, number: int, end: int) -> None:
+        """Hashes a segment up to `end`, from where the digest stands."""
+        for data in self._held.pop(number, ()):
+            size = memoryview(data).nbytes
+            self._hash.update(data)
+            self._hashed += size
+            self._holding.give_back(size)
         if self._hashed == end:
             return
         buffer = memoryview(bytearray(min(_BACK_BYTES, end - self._hashed)))
         while self._hashed < end:
             got = os.preadv(self._file, [buffer[: end - self._hashed]], self._hashed)
             if not got:
-                raise OSError(5, "the file has become shorter while it was written")
+                raise OSError(errno.EIO, "the file has become shorter while it was written")
             self._hash.update(buffer[:got])
             self._hashed += got
 
@@ -178,13 +220,15 @@ class Assembly:
 class Segment:
     """A part of a file, loaded by one thread at a time."""
 
-    __slots__ = ("assembly", "number", "position")
+    __slots__ = ("assembly", "is_held", "number", "position")
 
     def __init__(self, assembly: Assembly, number: int) -> None:
         self.assembly = assembly
         self.number = number
         self.position = number * SEGMENT_BYTES
         """Where in the file the next byte belongs."""
+        self.is_held = True
+        """Whether all that came before its turn is held in memory."""
 
     @property
     def left(self) -> int | None:

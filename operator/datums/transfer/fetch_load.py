@@ -18,7 +18,7 @@ from datums.transfer.config_files import write_long_document
 from datums.transfer.fetch_errors import FetchError, failed_reason
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_record import entries, inputs_document, not_reproducible, pin
+from datums.transfer.fetch_record import Summing, entries, inputs_document, not_reproducible, pin
 from datums.transfer.fetch_resolve import Resolver
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _MAX_THREADS: Final = 64
 _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
+_HELD_BYTES: Final = 32 << 20
 _WATCH_SECONDS: Final = 1.0
 _FOR_ONE_FILE: Final = 8
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
@@ -77,21 +78,35 @@ class Loading:
             Resolver(plan, self._lines, spool, self._progress.flights).resolve()
         self._progress.total_files, self._progress.total_bytes = spool.totals()
         self._load()
+        sums = [[Summing() for _ in declared.sources] for declared in plan.inputs]
+        passing = ((declared, self._summed(files, of)) for (declared, files), of in zip(self._files(), sums, strict=True))
+        write_long_document(self._paths.config, "inputs", inputs_document(passing, self._uri))
+        for number, of in enumerate(sums):
+            for position, summing in enumerate(of if len(of) > 1 else []):
+                for path, size, sha256 in spool.of_link(number, position):
+                    summing.add(path, size, sha256)
         pinned = [
-            pin(declared.name, source, spool.of_link(number, position))
-            for number, declared in enumerate(plan.inputs)
-            for position, source in enumerate(declared.sources)
+            pin(declared.name, source, summing)
+            for declared, of in zip(plan.inputs, sums, strict=True)
+            for source, summing in zip(declared.sources, of, strict=True)
         ]
         manifest = self._save_manifest()
-        write_long_document(self._paths.config, "inputs", lambda encode: inputs_document(self._files(), self._uri, encode))
         reasons = [not_reproducible(declared.name, source) for declared in plan.inputs for source in declared.sources]
         files, size = spool.totals()
         return Resolved(
             files=files, bytes=size, manifest=manifest, pinned=pinned, not_reproducible=[reason for reason in reasons if reason]
         )
 
+    def _summed(self, files: Iterator[Wanted], sums: list[Summing]) -> Iterator[Wanted]:
+        """The files of an input, counted as they pass where they are all of one link."""
+        for wanted in files:
+            if len(sums) == 1:
+                sums[0].add(wanted.path, wanted.size, wanted.sha256)
+            yield wanted
+
     def _load(self) -> None:
         stores = self._spool.stores()
+        self._stores = max(1, len(stores))
         shelf = Shelf(self._paths.inputs, self._names, self._spool)
         shelf.open()
         stopped = threading.Event()
@@ -128,10 +143,11 @@ class Loading:
             web: Workers[Any] = Workers(take, loader.work, loader.uri, threads=threads, flights=progress.flights, stopped=stopped)
             return web, lambda: None
         from datums.transfer.download import Downloader  # noqa: PLC0415
+        from datums.transfer.fetch_large import Holding  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         threads = max(threads, min(line.concurrency, _FOR_ONE_FILE))  # a large file is the work of several
-        queue = Queue(self._spool, shelf, store, threads, stopped)
+        queue = Queue(self._spool, shelf, store, threads, stopped, Holding(_HELD_BYTES // self._stores))
         downloader = Downloader(line, shelf, names, progress, stopped)
         workers: Workers[Any] = Workers(
             queue.take,

@@ -11,37 +11,51 @@ from datums.model.commit import Pinned
 from datums.model.links import NO_PIN, Pin
 from datums.model.manifest import Entry, Location
 from datums.model.plan import InputPlan, Source, WebSource
+from datums.transfer.config_files import to_json
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_wanted import Wanted
 
 
-def pin(name: str, source: Source, files: Iterable[tuple[str, int, str]]) -> Pinned:
+class Summing:
+    """The files of a link, as they pass sorted by path: how many there are, and their digest as a set."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.bytes = 0
+        self.last = ""
+        self._tree = links.TreeDigest()
+
+    def add(self, path: str, size: int, sha256: str) -> None:
+        """Counts one."""
+        self.files += 1
+        self.bytes += size
+        self.last = sha256
+        self._tree.add(path, sha256)
+
+    @property
+    def tree(self) -> str:
+        """The digest of the set."""
+        return self._tree.hexdigest()
+
+
+def pin(name: str, source: Source, summing: Summing) -> Pinned:
     """A link in the form that names these bytes for good.
 
     Args:
         name: the input's.
-        files: (path, size, sha256) of what the link has led to, sorted by path. Read once.
+        summing: what the link has led to.
 
     Raises:
         FetchError: the link was pinned, to other bytes.
     """
-    count = size = 0
-    last = ""
-
-    def passing() -> Iterator[tuple[str, str]]:
-        nonlocal count, size, last
-        for path, length, last in files:
-            count, size = count + 1, size + length
-            yield path, last
-
-    tree = Pin(tree_sha256=links.tree_digest(passing()))
-    actual = Pin(sha256=last) if count == 1 else tree
+    tree = Pin(tree_sha256=summing.tree)
+    actual = Pin(sha256=summing.last) if summing.files == 1 else tree
     promised = source.pin
     if promised not in (NO_PIN, actual if promised.sha256 else tree):
         raise FetchError(
             Failed.INPUT_CHANGED,
             f"input {name!r}, link {shown(source)}: it is pinned to {promised.sha256 or promised.tree_sha256}, but what it leads "
-            f"to is now {actual.sha256 or actual.tree_sha256} ({count} files): take the pin off to use what is there now",
+            f"to is now {actual.sha256 or actual.tree_sha256} ({summing.files} files): take the pin off to use what is there now",
         )
     # A datum never changes: its link is pinned as it is.
     immutable = source.link.startswith("datum://")
@@ -49,8 +63,8 @@ def pin(name: str, source: Source, files: Iterable[tuple[str, int, str]]) -> Pin
         name=name,
         link=source.link,
         pinned=source.link if immutable else links.pinned(source.link, promised if promised != NO_PIN else actual),
-        files=count,
-        bytes=size,
+        files=summing.files,
+        bytes=summing.bytes,
     )
 
 
@@ -67,22 +81,23 @@ def shown(source: Source) -> str:
 
 
 def inputs_document(
-    inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]], uri: Callable[[Wanted], str], encode: Callable[[Any], bytes]
-) -> Iterator[bytes]:
+    inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]], uri: Callable[[Wanted], str]
+) -> Iterator[bytes | dict[str, Any]]:
     """`/valohai/config/inputs.json`, in pieces.
 
     Args:
         inputs: each with the files that it has.
         uri: where the bytes of a file are, as a link of its provider.
-        encode: makes a value a part of the document.
     """
     begin = b"{"
     for plan, files in inputs:
-        yield begin + encode(plan.name) + b': {"input_id": ' + encode(plan.input_id) + b', "files": ['
-        separator = b""
+        yield begin + to_json(plan.name) + b': {"input_id": ' + to_json(plan.input_id) + b', "files": ['
+        first = True
         for wanted in files:
-            yield separator + encode(_file(plan, wanted, uri(wanted)))
-            separator = b","
+            if not first:
+                yield b","
+            first = False
+            yield _file(plan, wanted, uri(wanted))
         yield b"]}"
         begin = b","
     yield b"{}" if begin == b"{" else b"}"

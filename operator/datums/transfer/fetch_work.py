@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from datums.transfer.download import SMALL_BYTES, Task
-from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly
+from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly, Holding
 from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Spool
@@ -23,12 +23,13 @@ class Queue:
         threads: how many take from it.
     """
 
-    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event) -> None:
+    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event, holding: Holding) -> None:
         self._shelf = shelf
         self._window = max(2, min(16, threads))
         self._stopped = stopped
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
+        self._holding = holding
         self._large = spool.alone(store, SEGMENT_BYTES, _ANY_SIZE)
         self._rest = _rest(spool, store)
         self._assemblies: list[Assembly] = []
@@ -59,7 +60,7 @@ class Queue:
                 return None
             if wanted.loaded or not wanted.is_pinned:
                 return wanted
-            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on)
+            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on, self._holding)
             self._open.append(assembly)
             self._assemblies = [one for one in self._assemblies if not one.is_over] + [assembly]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +12,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datums.model.links import NO_PIN, Pin, tree_digest
+from datums.model.links import NO_PIN, Pin, TreeDigest
 from datums.model.manifest import Entry
 from datums.model.plan import InputPlan, ObjectsSource, StoreAccess
-from datums.transfer.config_files import to_json, to_yaml
+from datums.transfer.config_files import to_yaml, write_long_document
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError
-from datums.transfer.fetch_record import entries, inputs_document, pin
+from datums.transfer.fetch_record import Summing, entries, inputs_document, pin
 from datums.transfer.fetch_wanted import Wanted, check_name, last_of_each_path, parents
 from datums.transfer.flights import Flight, Flights
 from datums.transfer.workers import Workers, one_by_one
@@ -92,17 +93,24 @@ def _source(link: str = "s3://b/*", pin: Pin = NO_PIN) -> ObjectsSource:
     return ObjectsSource(link=link, store="ns/st", pattern="*", pin=pin)
 
 
+def _sum(*files: tuple[str, int, str]) -> Summing:
+    summing = Summing()
+    for path, size, sha256 in files:
+        summing.add(path, size, sha256)
+    return summing
+
+
 def test_pins() -> None:
-    one, several = [("a", 1, "aaa")], [("a", 1, "aaa"), ("b", 2, "bbb")]
+    one, several = _sum(("a", 1, "aaa")), _sum(("a", 1, "aaa"), ("b", 2, "bbb"))
     assert pin("in", _source(), one).pinned == "s3://b/*#sha256=aaa"
-    pinned = pin("in", _source(), iter(several))
+    pinned = pin("in", _source(), several)
     assert (pinned.files, pinned.bytes) == (2, 3)
     assert "#tree-sha256=" in pinned.pinned
-    assert "#tree-sha256=" in pin("in", _source(), []).pinned
+    assert "#tree-sha256=" in pin("in", _source(), _sum()).pinned
     promised = _source(pin=Pin(tree_sha256=pinned.pinned.rpartition("=")[2]))
     assert pin("in", promised, several).pinned == pinned.pinned
     with pytest.raises(FetchError) as caught:
-        pin("in", promised, [("a", 1, "aaa"), ("b", 2, "changed")])
+        pin("in", promised, _sum(("a", 1, "aaa"), ("b", 2, "changed")))
     assert caught.value.reason == "InputChanged"
     with pytest.raises(FetchError):
         pin("in", _source(pin=Pin(sha256="other")), one)
@@ -110,8 +118,10 @@ def test_pins() -> None:
 
 
 def test_a_tree_pin_of_one_file_holds() -> None:
-    source = _source(pin=Pin(tree_sha256=tree_digest([("a", "aaa")])))
-    assert "#tree-sha256=" in pin("in", source, [("a", 1, "aaa")]).pinned
+    digest = TreeDigest()
+    digest.add("a", "aaa")
+    source = _source(pin=Pin(tree_sha256=digest.hexdigest()))
+    assert "#tree-sha256=" in pin("in", source, _sum(("a", 1, "aaa"))).pinned
 
 
 def _plan(name: str) -> InputPlan:
@@ -130,11 +140,12 @@ def test_the_manifest_is_sorted_by_whole_paths() -> None:
 
 
 @pytest.mark.parametrize("files", [[], [[]], [[_wanted("a")], [_wanted("b"), _wanted("c\x85d")]]])
-@pytest.mark.parametrize(("encode", "decode"), [(to_json, json.loads), (to_yaml, yaml.safe_load)])
-def test_the_document_in_pieces_is_one_document(files: list[list[Wanted]], encode: Any, decode: Any) -> None:
-    text = b"".join(inputs_document([(_plan(f"in{n}"), one) for n, one in enumerate(files)], lambda wanted: wanted.key, encode))
-    document = decode(text)
+def test_the_document_in_pieces_is_one_document(tmp_path: Path, files: list[list[Wanted]]) -> None:
+    inputs = [(_plan(f"in{n}"), one) for n, one in enumerate(files)]
+    write_long_document(tmp_path, "inputs", inputs_document(inputs, lambda wanted: wanted.key))
+    document = json.loads((tmp_path / "inputs.json").read_text())
     assert [[file["name"] for file in of["files"]] for of in document.values()] == [[one.path for one in of] for of in files]
+    assert yaml.safe_load((tmp_path / "inputs.yaml").read_text()) == document
 
 
 _JSON = st.recursive(
