@@ -65,6 +65,10 @@ docs: venv ## build the documentation into site/ (strict)
 bench: venv ## time an execution beside a bare pod; prints a table, writes bench/out/execution.json
 	@$(BIN)/python -m bench.execution
 
+.PHONY: bench-transfer
+bench-transfer: venv ## time fetch and ship beside rclone, s5cmd and boto3 (ARGS=--help); tables, and bench/out/transfer.json
+	@PYTHONPATH=operator $(BIN)/python -m bench.transfer $(ARGS)
+
 .PHONY: lock
 lock: venv ## lock the dependencies again (UPGRADE=1: to the newest allowed)
 	@$(BIN)/python -m pip install --quiet uv && PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile $(if $(UPGRADE),--upgrade)

@@ -1,4 +1,4 @@
-"""A copy by boto3, as a program of its own: `boto3_copy.py ENDPOINT BUCKET get|put PREFIX DIRECTORY`."""
+"""A copy by boto3, as a program of its own: `boto3_copy.py ENDPOINT BUCKET THREADS get|put PREFIX DIRECTORY`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-THREADS = 16
 SMALL = 8 << 20
 
 
 def main() -> None:
     """Copies; raises what went wrong."""
-    endpoint, bucket, direction, prefix, directory = sys.argv[1:]
+    endpoint, bucket, threads, direction, prefix, directory = sys.argv[1:]
     config = Config(
         max_pool_connections=64,
         s3={"addressing_style": "path", "payload_signing_enabled": False},
@@ -64,7 +63,7 @@ def main() -> None:
 
     copy: Callable[[tuple[str, int]], Any] = get if direction == "get" else put
     items = listed() if direction == "get" else found()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(int(threads)) as pool:
         while batch := list(islice(items, 1000)):
             for _ in pool.map(copy, batch):
                 pass

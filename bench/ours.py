@@ -43,7 +43,7 @@ class Pod:
         self._server = server
         self._packs: Packs = packs
         self.execution = ExecutionRef(namespace="bench", name="run", uid=str(uuid.uuid4()), attempt=1)
-        here = {
+        here: dict[str, Any] = {
             "name": _STORE,
             "bucket": BUCKET,
             "prefix": _PREFIX,
@@ -95,14 +95,14 @@ class Pod:
             raise RuntimeError(f"fetch: {result.reason}: {result.message}")
         return cost
 
-    def ship(self, outputs: Path) -> tuple[Cost, Commit]:
+    def ship(self, outputs: Path) -> Cost:
         """Saves a directory of outputs of a main that has ended already; from the process's start to the verdict.
 
         The directory is moved into the pod and back. What `ship` does after the verdict (it waits for SIGTERM) counts as CPU, not
         as time.
 
         Raises:
-            RuntimeError: there is no verdict, or a file was not saved.
+            RuntimeError: there is no verdict.
         """
         self._plan([])
         self.at(podpaths.PODINFO_MAIN_ENDED).write_text("2026-01-01T00:00:00Z")
@@ -121,25 +121,35 @@ class Pod:
                 os.kill(process.pid, signal.SIGTERM if gate in ready else signal.SIGKILL)
 
         try:
-            cost = measure.run([sys.executable, "-m", "datums.transfer.ship"], self._environment(), verdict)
+            return measure.run([sys.executable, "-m", "datums.transfer.ship"], self._environment(), verdict)
         finally:
             os.close(gate)
             inside.rename(outputs)
-        commit = self.commit()
-        if commit.outputs.refused:
-            raise RuntimeError(f"ship refused {commit.outputs.refused} files: {commit.outputs.problems[:3]}")
-        return cost, commit
 
-    def commit(self) -> Commit:
-        """The commit, as it lies in the store."""
-        return msgspec.json.decode(self._cat(layout.commit_key(self.prefix)), type=Commit)
+    def commit(self, work: Workload) -> Commit:
+        """The commit, as it lies in the store.
+
+        Raises:
+            RuntimeError: not all files of the workload are saved.
+        """
+        commit = msgspec.json.decode(self._cat(layout.commit_key(self.prefix)), type=Commit)
+        saved = commit.outputs
+        if (saved.refused, saved.files, saved.bytes) != (0, work.count, work.count * work.size):
+            raise RuntimeError(f"ship saved {saved.files} files of {work.title}, refused {saved.refused}: {saved.problems[:3]}")
+        return commit
 
     def _cat(self, key: str) -> bytes:
         # s5cmd, for an SDK in this process would be counted as the memory of what it starts.
         environment = {**self._server.keys, "AWS_REGION": "us-east-1"}
         if self._server.ca:
             environment["AWS_CA_BUNDLE"] = str(self._server.ca)
-        command = [Path(sys.executable).with_name("s5cmd"), "--endpoint-url", self._server.endpoint, "cat", f"s3://{BUCKET}/{key}"]
+        command: list[str | Path] = [
+            Path(sys.executable).with_name("s5cmd"),
+            "--endpoint-url",
+            self._server.endpoint,
+            "cat",
+            f"s3://{BUCKET}/{key}",
+        ]
         return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
 
     def _plan(self, inputs: list[InputPlan]) -> None:

@@ -1,9 +1,10 @@
 """The tools beside which transfers are measured, each at the settings that were fastest here.
 
-rclone: as many transfers as keep 2 cores busy with small files; no look at the destination (`--no-check-dest`, `--no-traverse`),
-no bucket check, no HEAD for a time of modification or after a PUT, no digest (`--ignore-checksum`, `--s3-disable-checksum`: else it
-reads twice what it sends); four streams a large file. s5cmd: 64 workers; its default of 256 is slower with small files. boto3: one
-request a file up to 8 MiB, above that the classic transfer manager with eight parts at once.
+rclone: as many transfers (32) as keep 2 cores busy with small files; no look at the destination (`--no-check-dest`,
+`--no-traverse`), no bucket check, no HEAD for a time of modification or after a PUT, no digest where it can be told so
+(`--ignore-checksum`, `--s3-disable-checksum`, `--s3-use-unsigned-payload`: else it reads what it sends up to three times); four
+streams a large file. s5cmd: 64 workers; its default of 256 is slower with small files. boto3: one request a file up to 8 MiB, above
+that the classic transfer manager with eight parts at once.
 """
 
 from __future__ import annotations
@@ -20,9 +21,15 @@ from bench.workloads import Workload
 
 _BIN = Path(sys.executable).parent
 _RCLONE = [
-    *("--transfers=32", "--checkers=32", "--fast-list", "--no-traverse", "--no-check-dest", "--ignore-checksum", "--retries=1"),
-    *("--config=", "--stats=0", "--buffer-size=1M", "--use-mmap", "--use-server-modtime", "--s3-no-head-object", "--s3-no-head"),
-    *("--s3-no-check-bucket", "--s3-disable-checksum", "--s3-upload-concurrency=4", "--s3-chunk-size=16M"),
+    *("--fast-list", "--no-traverse", "--no-check-dest", "--ignore-checksum", "--retries=1"),
+    *("--config=", "--stats=0", "--buffer-size=1M", "--use-mmap", "--use-server-modtime", "--s3-no-head"),
+    *(
+        "--s3-no-check-bucket",
+        "--s3-disable-checksum",
+        "--s3-use-unsigned-payload=true",
+        "--s3-upload-concurrency=4",
+        "--s3-chunk-size=16M",
+    ),
     *("--multi-thread-streams=4", "--multi-thread-cutoff=128M", "--multi-thread-chunk-size=64M"),
 ]
 
@@ -32,6 +39,8 @@ class Peer:
     """A tool that moves files."""
 
     name: str
+    workers: int = 32
+    """Small files in flight at once."""
 
     def get(self, server: Server, prefix: str, target: Path, work: Workload) -> Cost:
         """Downloads everything below a prefix (ending in a slash) into a directory that exists."""
@@ -60,7 +69,8 @@ class Rclone(Peer):
 
     def _flags(self, server: Server) -> list[str]:
         known = ["--s3-provider=Other", "--s3-env-auth", f"--s3-endpoint={server.endpoint}", "--s3-region=us-east-1"]
-        return [*_RCLONE, *known, *([f"--ca-cert={server.ca}"] if server.ca else [])]
+        flying = [f"--transfers={self.workers}", f"--checkers={self.workers}"]
+        return [*_RCLONE, *flying, *known, *([f"--ca-cert={server.ca}"] if server.ca else [])]
 
 
 class S5cmd(Peer):
@@ -72,24 +82,19 @@ class S5cmd(Peer):
 
     def _command(self, server: Server, work: Workload) -> list[str | Path]:
         parts = ["--concurrency", "8", "--part-size", "32"] if work.count == 1 else ["--concurrency", "2", "--part-size", "32"]
-        workers = "64" if work.is_small else "16"
+        workers = max(64, self.workers) if work.is_small else 16
         return [_BIN / "s5cmd", "--log=error", f"--numworkers={workers}", "--endpoint-url", server.endpoint, "cp", *parts]
 
 
 class Boto3(Peer):
     def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
-        return [*self._command(server), "get", prefix, target]
+        return [*self._command(server), str(self.workers // 2), "get", prefix, target]
 
     def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
-        return [*self._command(server), "put", prefix, source]
+        return [*self._command(server), str(self.workers // 2), "put", prefix, source]
 
     def _command(self, server: Server) -> list[str | Path]:
         return [sys.executable, Path(__file__).with_name("boto3_copy.py"), server.endpoint, BUCKET]
-
-
-RCLONE = Rclone("rclone")
-S5CMD = S5cmd("s5cmd")
-BOTO3 = Boto3("boto3")
 
 
 def sha256sum(root: Path) -> Cost:

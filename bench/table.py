@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,13 @@ class Row(NamedTuple):
     beside: float | None = None
     target: float | None = None
     """The most that `ratio` (where there is a peer) or `ours` may be."""
+    peer: str = ""
+    """Who `beside` is, where that differs from row to row."""
+    cpu: float | None = None
+    """CPU seconds of ours."""
+    beside_cpu: float | None = None
+    mib: float | None = None
+    """Peak resident memory of ours."""
 
     @property
     def ratio(self) -> float | None:
@@ -31,23 +39,31 @@ class Row(NamedTuple):
 
     def json(self) -> dict[str, object]:
         rounded = {name: None if value is None else round(value, 3) for name, value in self._numbers()}
-        return {"name": self.name, "unit": self.unit, **rounded, "met": self.met}
+        costs = [("cpu", self.cpu), ("besideCpu", self.beside_cpu), ("mib", self.mib)]
+        more: dict[str, object] = {name: round(value, 3) for name, value in costs if value is not None}
+        if self.peer:
+            more["peer"] = self.peer
+        return {"name": self.name, "unit": self.unit, **rounded, "met": self.met, **more}
 
     def _numbers(self) -> list[tuple[str, float | None]]:
         return [("ours", self.ours), ("beside", self.beside), ("ratio", self.ratio), ("target", self.target)]
 
 
-def show(title: str, rows: list[Row]) -> None:
-    """Prints the rows under a title."""
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Prints the rows under a title; with the columns of cost where a row has them."""
+    costs = any(row.cpu is not None or row.mib is not None or row.peer for row in rows)
     print(f"\n{title}")
-    print(f"  {'':<58} {'unit':<5} {'ours':>9} {'beside':>9} {'ratio':>7} {'target':>7}")
+    print(f"  {'':<58} {'unit':<5} {'ours':>9} {'beside':>9} {'ratio':>7} {'target':>7}", end="")
+    print(f" {'CPU':>7} {'beside':>7} {'MiB':>6} {'beside is':<10}" if costs else "")
     for row in rows:
         numbers = "".join(f" {_text(value):>{width}}" for (_, value), width in zip(row._numbers(), (9, 9, 7, 7), strict=True))
+        if costs:
+            numbers += f" {_text(row.cpu):>7} {_text(row.beside_cpu):>7} {_text(row.mib):>6} {row.peer:<10}"
         verdict = {None: "", True: "  met", False: "  MISSED"}[row.met]
-        print(f"  {row.name:<58} {row.unit:<5}{numbers}{verdict}")
+        print(f"  {row.name:<58} {row.unit:<5}{numbers}{verdict}".rstrip())
 
 
-def write(name: str, rows: list[Row]) -> Path:
+def write(name: str, rows: Sequence[Row]) -> Path:
     """Writes `bench/out/<name>.json`."""
     OUT.mkdir(exist_ok=True)
     path = OUT / f"{name}.json"
