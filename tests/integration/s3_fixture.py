@@ -53,10 +53,15 @@ class S3Server:
 def forward(client: socket.socket, port: int) -> None:
     """Carries bytes between a connection and a port here, until one side ends."""
     with client, socket.create_connection(("127.0.0.1", port)) as server:
-        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-        back.start()
-        _copy(client, server)
-        back.join()
+        pipe(client, server)
+
+
+def pipe(client: socket.socket, server: socket.socket) -> None:
+    """Carries bytes between two connections, until one side ends."""
+    back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+    back.start()
+    _copy(client, server)
+    back.join()
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
@@ -66,6 +71,37 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
     except OSError:
         return
+
+
+class S3Site:
+    """A bucket for the tests of drivers (store_contract.Site).
+
+    Args:
+        fixed: fields of the StoreAccess that all its stores have.
+    """
+
+    def __init__(self, server: S3Server, bucket: str, **fixed: Any) -> None:
+        self.server = server
+        self.bucket = bucket
+        self._fixed = fixed
+        self._boto = server.boto()
+
+    def open(self, **changes: Any) -> Store:
+        return self.server.open(**({"bucket": self.bucket} | self._fixed | changes))
+
+    def write(self, key: str, data: bytes) -> None:
+        self._boto.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self._boto.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
+
+    def names(self) -> list[str]:
+        return [found["Key"] for found in self._boto.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+
+    def uploads(self) -> list[str]:
+        """The keys of the uploads that are neither finished nor aborted."""
+        return [found["Key"] for found in self._boto.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])]
 
 
 @pytest.fixture(scope="session")

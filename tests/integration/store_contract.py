@@ -241,12 +241,12 @@ class StoreContract:
         store = site.open()
         if store.parts_in_order:
             pytest.skip("the provider wants them in order")
-        data = random_bytes(12 * MIB)
+        data = random_bytes(15 * MIB)
         upload = store.begin_upload("x")
         tags: dict[int, str] = {}
         for number in (2, 1, 3, 2):
-            piece = bytearray(data[(number - 1) * 4 * MIB : number * 4 * MIB])
-            tags[number] = store.put_part("x", upload, number, memoryview(piece), offset=(number - 1) * 4 * MIB, size=len(data))
+            piece = bytearray(data[(number - 1) * 5 * MIB : number * 5 * MIB])
+            tags[number] = store.put_part("x", upload, number, memoryview(piece), offset=(number - 1) * 5 * MIB, size=len(data))
         store.finish_upload("x", upload, [tags[number] for number in sorted(tags)])
         assert site.read("x") == data
 

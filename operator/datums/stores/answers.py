@@ -96,7 +96,7 @@ _TLS: Final = re.compile(
     r"|AlertReceived|HandshakeFailure"
 )
 _PROXY: Final = re.compile(
-    r"Tunnel connection failed: ([^'\")]{1,100})|(?:proxy|tunnel)\W.{0,60}?(unsuccessful|authorization required)", re.IGNORECASE
+    r"Tunnel connection failed: ([^'\")]{1,100})|\b(TunnelUnsuccessful|TunnelUnexpectedEof|ProxyAuthRequired)\b"
 )
 _CONNECTING: Final = re.compile(r"\bConnect\b")
 _TIMEOUT: Final = re.compile(r"TimedOut|timed out|Timeout", re.IGNORECASE)

@@ -19,7 +19,7 @@ from datums.stores.s3_requests import S3Requests
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_SEPARATOR: Final = "\n"  # in no key marker, for these are encoded
+_SEPARATOR: Final = "\n"  # in no key of ours
 
 
 def list_objects(requests: S3Requests, prefix: str, odd: Callable[[str], StoreError], *, sorted_keys: bool) -> Paged[ObjectInfo]:
@@ -57,21 +57,18 @@ def list_uploads(requests: S3Requests, prefix: str, odd: Callable[[str], StoreEr
     """Every upload of a key that begins with `prefix` that is neither finished nor aborted. Arguments as above."""
 
     def page(marker: str) -> tuple[list[PendingUpload], str]:
-        query = {"uploads": "", "prefix": prefix, "encoding-type": "url"}
+        # As they are, for some services tell that they encode the keys here, and do not. What XML cannot have is in no key of ours.
+        query = {"uploads": "", "prefix": prefix}
         if marker:
             query["key-marker"], _, query["upload-id-marker"] = marker.partition(_SEPARATOR)
         root = _get(requests, query, "ListMultipartUploadsResult", prefix)
-        encoded = _encoded(root)
         found = [
-            PendingUpload(
-                _key(item, encoded=encoded), item.findtext("{*}UploadId") or "", _time(item.findtext("{*}Initiated") or "")
-            )
+            PendingUpload(_key(item, encoded=False), item.findtext("{*}UploadId") or "", _time(item.findtext("{*}Initiated") or ""))
             for item in root.iterfind("{*}Upload")
         ]
         following = _following(root, "NextKeyMarker", odd)
         if following:
-            key = unquote_plus(following) if encoded else following
-            following = f"{key}{_SEPARATOR}{root.findtext('{*}NextUploadIdMarker') or ''}"
+            following += _SEPARATOR + (root.findtext("{*}NextUploadIdMarker") or "")
         # Some services do not heed the prefix, and what is found here may be aborted.
         return [each for each in found if each.key.startswith(prefix) and each.upload], following
 
