@@ -93,10 +93,10 @@ class Wire:
                 decode_content=False,
             )
             try:
-                data = response.read(limit + 1)
-                if len(data) > limit:
+                data = response.read(limit)
+                # Only reading at the end raises for an answer that is shorter than it says.
+                if response.read(1):
                     raise WireError(f"Got invalid answer: more than {limit} bytes")
-                response.drain_conn()
             except BaseException:
                 response.close()
                 raise
