@@ -12,6 +12,7 @@ from datums.stores.probe import probe
 from datums.stores.protocol import Store
 from testbed.azurite import AzuriteServer
 from tests.integration.azure_fixture import AzureSite, another_key
+from tests.integration.azure_login import LoginServer
 from tests.integration.store_contract import StoreContract, TLSContract
 
 
@@ -40,6 +41,30 @@ class TestAzureOverTLS(TLSContract):
             site = AzureSite(server)
             yield site
             site.close()
+
+    def test_a_client_with_a_secret(self, site: AzureSite) -> None:
+        with LoginServer(site.server) as login:
+            store = site.open(login.credentials())
+            assert probe(store).capabilities.multipart
+            for call in writes(store):
+                call()
+            assert [found.key for found in store.list()] == ["in-parts"]
+            assert login.asked == 2  # one of obstore, one of the SDK
+
+            for refusal, kind, says in [
+                ("", errors.AccessDenied, "does not accept the credentials .*AADSTS7000215: Invalid client secret provided"),
+                ("AADSTS7000222: The provided client secret keys are expired.", errors.CredentialExpired, "have expired"),
+                ("AADSTS700024: Client assertion is not within its valid time range.", errors.ClockSkew, "clock"),
+            ]:
+                login.refusal = refusal
+                for call in calls(site.open(login.credentials("another-secret"))):
+                    with pytest.raises(kind, match=says) as caught:
+                        call()
+                    assert "another-secret" not in str(caught.value)
+
+        for call in calls(site.open(login.credentials())):  # the login service is gone
+            with pytest.raises(errors.EndpointUnreachable, match="which gives the tokens for"):
+                call()
 
 
 def calls(store: Store) -> list[Callable[[], Any]]:

@@ -16,8 +16,8 @@ from obstore.store import AzureStore as Obstore
 from datums.model.places import service_url
 from datums.model.plan import StoreAccess
 from datums.stores import errors
-from datums.stores.answers import Answer, other_protocol
-from datums.stores.azure_codes import AZURE_CODES, NO_BUCKET, read_text, refine
+from datums.stores.answers import Answer, other_protocol, read_answer
+from datums.stores.azure_codes import AZURE_CODES, NO_BUCKET, refine
 from datums.stores.azure_key import Credential, credential_of
 from datums.stores.bucket import Bucket
 from datums.stores.clients import ONE_TRY, client_options
@@ -107,19 +107,17 @@ class AzureStore(Bucket):
             raise self._taken(key) from None
         except (BaseError, FileNotFoundError) as error:
             text = str(error)
-            answer = read_text(text, anonymous=self._access.anonymous, expired=self._expired)
-            raise self.failed(answer, key, doing) from None
+            raise self._fail(key, doing)(read_answer(text), text) from None
 
     def failed(self, answer: Answer, key: str, doing: str) -> errors.StoreError:
         if answer.status == 404 and not answer.foreign and not answer.code and doing == "write":
             answer = answer._replace(code=NO_BUCKET)  # to a write, nothing else is "not found"
         error = super().failed(answer, key, doing)
         if answer.network and "cannot be looked up" in str(error) and not self._access.endpoint:
-            return errors.EndpointUnreachable(
-                f"DataStore {self.name}: the name of {self._url} cannot be looked up, as where there is no storage account "
-                f"{self._access.account!r}: correct spec.azure.account",
-                store=self.name,
-                key=key,
+            return self._unreachable(
+                key,
+                f"the name of {self._url} cannot be looked up, as where there is no storage account {self._access.account!r}: "
+                "correct spec.azure.account",
             )
         return error
 
@@ -135,10 +133,16 @@ class AzureStore(Bucket):
 
     def _fail(self, key: str, doing: str) -> Fail:
         def failed(answer: Answer, text: str) -> errors.StoreError:
+            login = self._credential
+            if answer.network and login.tenant and f"/{login.tenant}/" in text:
+                return self._unreachable(key, f"{login.login}, which gives the tokens for {self._url}, cannot be reached")
             known = refine(answer, text, anonymous=self._access.anonymous, expired=self._expired)
             return self.failed(known, key, doing)
 
         return failed
+
+    def _unreachable(self, key: str, what: str) -> errors.StoreError:
+        return errors.EndpointUnreachable(f"DataStore {self.name}: {what}", store=self.name, key=key)
 
     @property
     def _expired(self) -> bool:

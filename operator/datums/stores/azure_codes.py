@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from datums.stores.answers import Answer, Codes, read_answer
+from datums.stores.answers import Answer, Codes
 
 BAD_KEY: Final = "AuthenticationFailed"
 EXPIRED: Final = "AuthenticationExpired"
@@ -52,24 +52,16 @@ _LOGIN_EXPIRED: Final = frozenset({"7000222", "700082", "70043"})
 _LOGIN_CLOCK: Final = frozenset({"700024", "500133"})
 
 
-def read_text(text: str, *, anonymous: bool = False, expired: bool = False) -> Answer:
-    """What a message of obstore tells.
-
-    Args:
-        anonymous: there were no credentials that could be wrong.
-        expired: the SAS token has had its time, which its own text says.
-    """
-    if "StartTooLarge" in text:  # a range behind the end, which Azurite answers with the whole object
-        return Answer(status=416)
-    return refine(read_answer(text), text, anonymous=anonymous, expired=expired)
-
-
 def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool = False) -> Answer:
     """Tells apart what Azure answers with the same code.
 
     Args:
         text: all that was said.
+        anonymous: there were no credentials that could be wrong.
+        expired: the SAS token has had its time, which its own text says.
     """
+    if "StartTooLarge" in text:  # a range behind the end, which Azurite answers with the whole object
+        return Answer(status=416)
     # What follows the first line is an id of the request, and what the service has signed by itself.
     answer = answer._replace(message=answer.message.split("\n", 1)[0].strip())
     if login := _LOGIN.search(text):

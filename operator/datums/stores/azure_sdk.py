@@ -129,9 +129,11 @@ def _calling(fail: Fail) -> Iterator[None]:
     except DecodeError:
         raise fail(Answer(network="Got invalid answer"), "") from None
     except HttpResponseError as error:
+        if error.status_code is None:  # the login service could not be asked
+            raise fail(Answer(network=f"Connect {error.message}"), error.message) from None
         code = getattr(error, "error_code", None) or ""
         answer = Answer(
-            status=error.status_code or 0,
+            status=error.status_code,
             code=str(getattr(code, "value", code)),  # an enumeration of the codes that the SDK knows
             message=error.message,
             retry_after=_retry_after(error),
