@@ -62,8 +62,7 @@ def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool 
     """
     if "StartTooLarge" in text:  # a range behind the end, which Azurite answers with the whole object
         return Answer(status=416)
-    # What follows the first line is an id of the request, and what the service has signed by itself.
-    answer = answer._replace(message=answer.message.split("\n", 1)[0].strip())
+    answer = answer._replace(message=answer.message.partition("RequestId:")[0].split("\n", 1)[0].strip())
     if login := _LOGIN.search(text):
         known = {**dict.fromkeys(_LOGIN_EXPIRED, EXPIRED), **dict.fromkeys(_LOGIN_CLOCK, CLOCK)}
         return Answer(status=answer.status, code=known.get(login[2], BAD_KEY), message=f"{login[1]}: {login[3]}")

@@ -31,12 +31,14 @@ _NO_BODY: Final = ("", "Not Found", "Conflict", "Precondition Failed")
 
 def read_text(text: str) -> Answer:
     """What a message of obstore tells."""
-    answer = read_answer(text)
-    if not answer.status or answer.code:
+    # What follows is for debugging, and has the body again in another form; networks are told there alone.
+    said, _, _ = text.partition("\n\nDebug source")
+    answer = read_answer(said)
+    if not answer.status:
+        return read_answer(text)
+    if answer.code:
         return answer
-    # The first line is the sentence with the body at its end; what follows is for debugging.
-    line = text.split("\n", 1)[0].partition("non-2xx status code: ")[2].partition(": ")[2]
-    return read_body(answer.status, line)
+    return read_body(answer.status, said.partition("non-2xx status code: ")[2].partition(": ")[2])
 
 
 def read_body(status: int, body: str) -> Answer:
