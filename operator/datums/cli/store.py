@@ -89,15 +89,15 @@ def _check(given: argparse.Namespace) -> int:
             print("\r\033[K", end="", file=shown, flush=True)
     only_read = given.read_only or access.anonymous
     print(_shown(report, given.output))
-    if failed := report.failed:
-        raise Problem(
-            f"DataStore {report.store}: Datums cannot rely on this store: {len(failed)} of {len(report.checks)} checks failed "
-            f"({', '.join(check.name for check in failed)})"
-        )
     if report.half == "read" and not only_read:
         raise Problem(
             f"DataStore {report.store} can only be read, so executions cannot save there ({report.why_half}); with --read-only "
             "that is as it should be"
+        )
+    if failed := report.failed:
+        raise Problem(
+            f"DataStore {report.store}: Datums cannot rely on this store: {len(failed)} of {len(report.checks)} checks failed "
+            f"({', '.join(check.name for check in failed)})"
         )
     return 0
 
