@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
@@ -14,7 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from datums.model.plan import StoreAccess
 from datums.stores import errors
 from datums.stores.answers import Answer, Codes, Target, classify, other_protocol, read_answer, target_of
-from datums.stores.protocol import ObjectInfo, PendingUpload, Readable
+from datums.stores.protocol import ObjectInfo, PendingUpload, Readable, SentPart
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
@@ -145,6 +145,12 @@ class Bucket(ABC):
 
     @abstractmethod
     def put_part(self, key: str, upload: str, number: int, data: Buffer, *, offset: int, size: int) -> str: ...
+
+    def sent_parts(self, key: str, upload: str) -> Mapping[int, SentPart]:
+        return {}
+
+    def part_tag(self, part: SentPart, data: Buffer) -> str:
+        return part.listed
 
     @abstractmethod
     def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None: ...

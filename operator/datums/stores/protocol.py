@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ class PendingUpload(NamedTuple):
     upload: str
     started: float
     """Seconds since the epoch."""
+
+
+class SentPart(NamedTuple):
+    """A part of a large object that has arrived."""
+
+    size: int
+    """Bytes."""
+    listed: str
+    """What the service tells of it; for `part_tag`."""
 
 
 class Readable(Protocol):
@@ -130,6 +139,13 @@ class Store(Protocol):
             offset: of the part in the object, in bytes.
             size: of the whole object, in bytes.
         """
+
+    def sent_parts(self, key: str, upload: str) -> Mapping[int, SentPart]:
+        """The parts that have arrived, by number, as far as the service tells: of some that have, nothing may be known. `NotFound`
+        where the service knows no such upload, and tells."""
+
+    def part_tag(self, part: SentPart, data: Buffer) -> str:
+        """The tag of a part that has arrived, as `put_part` would have returned it, from the part's bytes. Sends nothing."""
 
     def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
         """Makes the object appear, whole. Finishing what is finished already is no error where the service can tell, else

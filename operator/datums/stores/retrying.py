@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from datums.stores import errors
-from datums.stores.protocol import ObjectInfo, PendingUpload, Readable, Store
+from datums.stores.protocol import ObjectInfo, PendingUpload, Readable, SentPart, Store
 from datums.stores.upload import put_file
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ class RetryingStore:
 
     def abort_upload(self, key: str, upload: str) -> None:
         self._try(lambda: self._store.abort_upload(key, upload))
+
+    def sent_parts(self, key: str, upload: str) -> Mapping[int, SentPart]:
+        return self._try(lambda: self._store.sent_parts(key, upload))
+
+    def part_tag(self, part: SentPart, data: Buffer) -> str:
+        return self._store.part_tag(part, data)
 
     def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
         return _Retrying(self._store.pending_uploads(prefix), self._try)

@@ -15,7 +15,7 @@ from datums.stores import errors
 from datums.stores.answers import other_protocol
 from datums.stores.bucket import Bucket
 from datums.stores.clients import ONE_TRY, client_options
-from datums.stores.protocol import ObjectInfo, PendingUpload
+from datums.stores.protocol import ObjectInfo, PendingUpload, SentPart
 from datums.stores.s3_codes import S3_CODES, SESSION_CODES
 from datums.stores.sigv4 import Signer
 
@@ -54,6 +54,16 @@ class S3Store(Bucket):
         from datums.stores import s3_parts  # noqa: PLC0415
 
         return s3_parts.put(self._requests, key, upload, number, data)
+
+    def sent_parts(self, key: str, upload: str) -> Mapping[int, SentPart]:
+        from datums.stores import s3_parts  # noqa: PLC0415
+
+        return s3_parts.sent(self._requests, key, upload)
+
+    def part_tag(self, part: SentPart, data: Buffer) -> str:
+        from datums.stores import s3_parts  # noqa: PLC0415
+
+        return s3_parts.tag_of(self._requests, part, data)
 
     def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
         from datums.stores import s3_parts  # noqa: PLC0415

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
 from datums.stores import errors
-from datums.stores.protocol import ObjectInfo
+from datums.stores.checksums import as_base64, crc32c
+from datums.stores.protocol import ObjectInfo, SentPart
 from datums.stores.s3_requests import S3Requests
 
 if TYPE_CHECKING:
@@ -34,6 +35,29 @@ def put(requests: S3Requests, key: str, upload: str, number: int, data: Buffer) 
     """The part's tag."""
     etag, checksum = requests.send_bytes(key, {"partNumber": str(number), "uploadId": upload}, data)
     return f"{etag}{_BETWEEN}{checksum}" if checksum else etag
+
+
+def sent(requests: S3Requests, key: str, upload: str) -> dict[int, SentPart]:
+    """The parts that have arrived."""
+    found: dict[int, SentPart] = {}
+    marker = "0"
+    while marker:
+        reply = requests.send("GET", key, {"uploadId": upload, "part-number-marker": marker}, "read")
+        root = requests.read_xml(reply, "ListPartsResult", key, "read")
+        for item in root.iterfind("{*}Part"):
+            if etag := item.findtext("{*}ETag"):
+                found[int(item.findtext("{*}PartNumber") or 0)] = SentPart(int(item.findtext("{*}Size") or 0), etag)
+        following = root.findtext("{*}NextPartNumberMarker") or "" if root.findtext("{*}IsTruncated") == "true" else ""
+        if following and int(following) <= int(marker):
+            raise requests.odd(key, "read")
+        marker = following
+    return found
+
+
+def tag_of(requests: S3Requests, part: SentPart, data: Buffer) -> str:
+    """The tag of a part that has arrived. Its checksum is of the bytes here, for not every service lists it: if those that have
+    arrived are others, the upload cannot be finished."""
+    return f"{part.listed}{_BETWEEN}{as_base64(crc32c(data))}" if requests.checksums else part.listed
 
 
 def finish(requests: S3Requests, key: str, upload: str, tags: Sequence[str], head: Callable[[str], ObjectInfo]) -> None:

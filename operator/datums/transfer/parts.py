@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from datums.model import layout
-from datums.stores.errors import NotFound, UnsupportedKey
-from datums.stores.protocol import Store
+from datums.stores.errors import Corrupt, NotFound, UnsupportedKey
+from datums.stores.protocol import SentPart, Store
 from datums.transfer.buffers import Buffers
 from datums.transfer.crew import Crew
 from datums.transfer.database import StateError
@@ -79,8 +79,8 @@ class Parts:
             return None
         tags = [sending.tags[number] for number in sorted(sending.tags)]
         try:
-            self._store.call(key, lambda store: store.finish_upload(key, upload.upload, tags), accept=(NotFound,))
-        except NotFound:
+            self._store.call(key, lambda store: store.finish_upload(key, upload.upload, tags), accept=(NotFound, Corrupt))
+        except (NotFound, Corrupt):
             # It may have been finished already, and the answer lost.
             if not self._lies_there(key, identity.size):
                 self._on_sent(-sending.sent)
@@ -116,7 +116,8 @@ class Parts:
     def _send_parts(self, upload: Upload, key: str, fd: int, sending: _Sending) -> str | None:
         """The digest of the whole file; None when it changed meanwhile."""
         size, identity = upload.identity.size, upload.identity
-        sending.tags = dict(self._journal.parts(upload.slot))
+        sending.tags = self._journal.parts(upload.slot)
+        listed = {} if key in self.begun else self._listed(upload, key)
         at_once = 1 if self._store.call(key, lambda store: store.parts_in_order) else _AT_ONCE
         digest = hashlib.sha256()
         for number, offset in enumerate(range(0, size, upload.part_size), 1):
@@ -131,6 +132,8 @@ class Parts:
                 if not read_exactly(fd, data, offset) or Identity.of(os.fstat(fd)) != identity:
                     break
                 digest.update(data)
+                if number not in sending.tags and number in listed and listed[number].size == length:
+                    sending.tags[number] = self._tag(key, listed[number], data)
                 if number in sending.tags:
                     self._on_sent(length)
                     sending.sent += length
@@ -149,6 +152,16 @@ class Parts:
             raise sending.failure
         unchanged = len(sending.tags) == -(-size // upload.part_size) and Identity.of(os.fstat(fd)) == identity
         return digest.hexdigest() if unchanged else None
+
+    def _listed(self, upload: Upload, key: str) -> Mapping[int, SentPart]:
+        """The parts that the service has. The key and the upload are this file's alone: what has arrived is of it."""
+        try:
+            return self._store.call(key, lambda store: store.sent_parts(key, upload.upload), accept=(NotFound,))
+        except NotFound:
+            return {}  # finished already, or lost: its end will show
+
+    def _tag(self, key: str, part: SentPart, data: memoryview) -> str:
+        return self._store.call(key, lambda store: store.part_tag(part, data))
 
     def _job(
         self, upload: Upload, key: str, number: int, offset: int, memory: bytearray, length: int, sending: _Sending

@@ -120,6 +120,9 @@ class Memory:
     def sent_parts(self, key: str, upload: str) -> dict[int, SentPart]:
         return {}
 
+    def part_tag(self, part: SentPart, data: bytes) -> str:
+        return part.listed
+
     def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]:
         for upload, (key, _) in list(self.service.uploads.items()):
             if key.startswith(prefix):
