@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from datums.api.reasons import Failed
-from datums.model.commit import ManifestRef, Resolved
+from datums.model.commit import ManifestRef, Pinned, Resolved
 from datums.model.plan import InputPlan, Plan
 from datums.stores.errors import StoreError
 from datums.transfer import fetch_manifest
@@ -53,6 +53,7 @@ class Loading:
 
     def __init__(self, plan: Plan, paths: Paths, progress: Progress) -> None:
         self._plan = plan
+        self._files_limit = _file_limit()
         self._paths = paths
         self._progress = progress
         self._lines = Lines(plan.stores, paths.plan.parent)
@@ -85,17 +86,23 @@ class Loading:
             for position, summing in enumerate(of if len(of) > 1 else []):
                 for path, size, sha256 in spool.of_link(number, position):
                     summing.add(path, size, sha256)
-        pinned = [
-            pin(declared.name, source, summing)
-            for declared, of in zip(plan.inputs, sums, strict=True)
-            for source, summing in zip(declared.sources, of, strict=True)
-        ]
+        pinned = [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
         manifest = self._save_manifest()
         reasons = [not_reproducible(declared.name, source) for declared in plan.inputs for source in declared.sources]
         files, size = spool.totals()
         return Resolved(
             files=files, bytes=size, manifest=manifest, pinned=pinned, not_reproducible=[reason for reason in reasons if reason]
         )
+
+    def _pin(self, number: int, sums: list[Summing]) -> list[Pinned]:
+        declared = self._plan.inputs[number]
+        try:
+            return [pin(declared.name, source, summing) for source, summing in zip(declared.sources, sums, strict=True)]
+        except FetchError:
+            # Other bytes than were asked for lie under no final name.
+            for wanted in self._spool.of_input(number):
+                (self._paths.inputs / declared.name / wanted.path).unlink(missing_ok=True)
+            raise
 
     def _summed(self, files: Iterator[Wanted], sums: list[Summing]) -> Iterator[Wanted]:
         """The files of an input, counted as they pass where they are all of one link."""
@@ -128,7 +135,7 @@ class Loading:
     def _shares(self, stores: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], int]]:
         """How many threads work on each store: as many as it bears, fewer where that would be too many in all."""
         asked = [min(self._lines.line(store).concurrency, files) for store, files in stores]
-        most = min(_MAX_THREADS, (_file_limit() - _SPARE_FILES) // 3)
+        most = min(_MAX_THREADS, (self._files_limit - _SPARE_FILES) // 3)
         scale = min(1.0, most / max(1, sum(asked)))
         return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
 
@@ -191,13 +198,23 @@ def _digest(plan: Plan) -> str:
 
 
 def _file_limit() -> int:
-    """How many files the process may have open, after asking for as many as it may get."""
+    """How many files the process may have open, after asking for as many as it may get.
+
+    Raises:
+        FetchError: too few for the drivers of stores, which end badly without files.
+    """
     import resource  # noqa: PLC0415
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    limit = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft not in (hard, resource.RLIM_INFINITY):
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         except (OSError, ValueError):
-            return soft
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+            limit = soft
+    if limit < _SPARE_FILES + 6:
+        raise FetchError(
+            Failed.EVICTED,
+            f"fetch may have {limit} open files only, and needs {_SPARE_FILES + 6}: raise the limit (ulimit -n) on the node",
+        )
+    return limit

@@ -38,6 +38,7 @@ class Resolver:
         self._lines = lines
         self._spool = spool
         self._flights = flights
+        self._furthest = 0
 
     def resolve(self) -> None:
         """Finds out what all inputs lead to.
@@ -59,6 +60,7 @@ class Resolver:
         where = _where(plan, source)
         with self._flights.flight(where) as flight:
             patience = Patience(self._lines.line(store), flight)
+            self._furthest = 0
             try:
                 found = patience.call(lambda: self._try(number, position, plan, source, flight))
             except NotFound:
@@ -188,10 +190,14 @@ class Resolver:
             return list(islice(stream[0], size))
 
         pace = self._lines.line(source.store).pace
+        got = 0
         while True:
             with pace.slot():
                 batch = bounded(pull, _ANSWER_SECONDS, stalled)
-            flight.moved()
+            got += len(batch)
+            if got > self._furthest:  # a listing that breaks off at the same place again and again does not move
+                self._furthest = got
+                flight.moved()
             pace.went_well()
             yield from batch
             if len(batch) < size:
