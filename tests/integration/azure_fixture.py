@@ -25,6 +25,7 @@ class AzureSite:
 
     def __init__(self, server: AzuriteServer) -> None:
         self.server = server
+        self.origin = server.endpoint.rpartition("/")[0]
         self.bucket = f"c-{secrets.token_hex(6)}"
         self.client = BlobServiceClient(
             server.endpoint,
@@ -49,6 +50,9 @@ class AzureSite:
 
     def open(self, credentials: dict[str, str] | None = None, **changes: Any) -> Store:
         return open_store(self.access(**changes), {"AZURE_STORAGE_KEY": self.server.key} if credentials is None else credentials)
+
+    def by(self, proxy: str) -> dict[str, Any]:
+        return {"endpoint": f"{proxy}/{self.server.account}"}
 
     def sas(self, permission: str, hours: float = 1.0) -> dict[str, str]:
         """Credentials that may do what `permission` says, and end so many hours from now."""

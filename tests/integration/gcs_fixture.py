@@ -47,6 +47,7 @@ class GCSSite:
 
     def __init__(self, server: FakeGcsServer) -> None:
         self.server = server
+        self.origin = server.endpoint
         self.bucket = f"b-{secrets.token_hex(6)}"
         self.client = storage.Client("test", AnonymousCredentials(), client_options={"api_endpoint": server.endpoint})
         if server.tls:
@@ -68,6 +69,9 @@ class GCSSite:
 
     def open(self, **changes: Any) -> Store:
         return open_store(self.access(**changes), {"service-account.json": key_file()})
+
+    def by(self, proxy: str) -> dict[str, Any]:
+        return {"proxy": proxy}  # the server tells its two APIs apart by the host that is asked for
 
     def write(self, key: str, data: bytes) -> None:
         self.client.bucket(self.bucket).blob(key).upload_from_string(data)

@@ -16,6 +16,8 @@ import pytest
 from datums.stores import errors
 from datums.stores.probe import probe
 from datums.stores.protocol import Store
+from tests.faults.proxy import FaultProxy
+from tests.faults.script import Fault, Script
 
 MIB = 1 << 20
 ODD_KEYS = [
@@ -30,9 +32,14 @@ class Site(Protocol):
     """A bucket of the test's own on a real server, and a client of the provider's own beside the driver."""
 
     bucket: str
+    origin: str
+    """URL of the server, without a path."""
 
     def open(self, **changes: Any) -> Store:
         """The bucket, by the driver; `changes` are fields of the StoreAccess."""
+
+    def by(self, proxy: str) -> dict[str, Any]:
+        """The changes for `open` that lead through a fault proxy before the server."""
 
     def write(self, key: str, data: bytes) -> None:
         """By the provider's client."""
@@ -343,3 +350,71 @@ class TLSContract:
         for call in StoreContract().calls(store)[1:]:
             call()
         assert [found.key for found in store.list()] == ["in-parts"]
+
+
+FAULTS = [
+    Fault(do="status", status=500),
+    Fault(do="status", status=502, body="<html>bad gateway</html>"),
+    Fault(do="status", status=503, headers={"Retry-After": "7"}),
+    Fault(do="status", status=429),
+    Fault(do="status", status=404, body="<html>nothing here</html>"),
+    *(Fault(do=kind) for kind in ("reset-before", "reset-after", "cut", "longer", "html", "redirect", "lost-answer")),
+]
+
+
+# A HEAD has no body that its length could be compared with; to a DELETE, any answer that is no error is a good one.
+INVISIBLE = {("head", "longer"), ("delete", "html")}
+
+
+class FaultContract:
+    """Each request fails once in each way: then the driver says so by a StoreError, and the same again does what it should."""
+
+    @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.do}-{fault.status}" if fault.do == "status" else fault.do)
+    @pytest.mark.parametrize("call", ["get", "head", "read", "stream", "list", "put", "delete", "parts"])
+    def test_a_request_that_fails_is_told_and_can_be_sent_again(self, site: Site, call: str, fault: Fault) -> None:
+        if (call, fault.do) in INVISIBLE:
+            pytest.skip("no client can see it")
+        data = random_bytes(300_000)
+        site.write("x", data)
+
+        def parts(store: Store) -> Any:
+            upload = store.begin_upload("new")
+            return store.finish_upload("new", upload, [store.put_part("new", upload, 1, data, offset=0, size=len(data))])
+
+        calls: dict[str, Callable[[Store], Any]] = {
+            "get": lambda store: store.get("x") == data,
+            "head": lambda store: store.head("x").size == len(data),
+            "read": lambda store: bytes(store.read("x", 0, len(data))) == data,
+            "stream": lambda store: b"".join(store.stream("x")) == data,
+            "list": lambda store: [found.key for found in store.list()] == ["x"],
+            "put": lambda store: store.put("new", data),
+            "delete": lambda store: store.delete("x"),
+            "parts": parts,
+        }
+        for number in range(1, 4):
+            faulty = Fault(do=fault.do, status=fault.status, headers=fault.headers, body=fault.body, number=number)
+            with FaultProxy(site.origin, Script([faulty])) as proxy:
+                store = site.open(**site.by(proxy.endpoint))
+                try:
+                    done = calls[call](store)
+                except errors.StoreError as error:
+                    if fault.status == 503 and fault.do == "status" and call in self.tells_when:
+                        assert isinstance(error, errors.Throttled)
+                        assert error.retry_after == 7
+                    if fault.do == "status" and fault.status in (429, 503):
+                        assert isinstance(error, errors.Throttled)
+                    if fault.do in ("reset-before", "reset-after", "cut", "lost-answer"):
+                        assert error.retryable, error
+                    done = calls[call](store)
+                assert done in (True, None), proxy.story()
+                met = bool(proxy.faults)
+            if call in ("put", "parts"):
+                assert site.read("new") == data
+            if call == "delete":
+                assert "x" not in site.names()
+                site.write("x", data)
+            if not met:
+                return
+
+    tells_when: ClassVar[frozenset[str]] = frozenset()
+    """Calls that tell when the service wants to be asked again: those that obstore does not send."""

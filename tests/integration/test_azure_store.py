@@ -13,7 +13,7 @@ from datums.stores.protocol import Store
 from testbed.azurite import AzuriteServer
 from tests.integration.azure_fixture import AzureSite, another_key
 from tests.integration.azure_login import LoginServer
-from tests.integration.store_contract import StoreContract, TLSContract
+from tests.integration.store_contract import FaultContract, StoreContract, TLSContract
 
 
 class TestAzure(StoreContract):
@@ -30,6 +30,14 @@ class TestAzure(StoreContract):
         for call in (lambda: store.put(key, b""), lambda: store.get(key), lambda: store.begin_upload(key)):
             with pytest.raises(errors.UnsupportedKey, match="rename the object"):
                 call()
+
+
+class TestAzureFaults(FaultContract):
+    tells_when = frozenset({"list"})
+
+    @pytest.fixture
+    def site(self, azure: AzureSite) -> AzureSite:
+        return azure
 
 
 class TestAzureOverTLS(TLSContract):

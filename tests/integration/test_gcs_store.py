@@ -11,7 +11,7 @@ import pytest
 from datums.stores import errors, open_store
 from testbed.fake_gcs import FakeGcsServer
 from tests.integration.gcs_fixture import GCSSite
-from tests.integration.store_contract import StoreContract, TLSContract
+from tests.integration.store_contract import FaultContract, StoreContract, TLSContract
 
 
 class TestGCS(StoreContract):
@@ -19,6 +19,14 @@ class TestGCS(StoreContract):
     versions = True
     listed_etags = False
     part_unit = 256 << 10
+
+    @pytest.fixture
+    def site(self, gcs: GCSSite) -> GCSSite:
+        return gcs
+
+
+class TestGCSFaults(FaultContract):
+    tells_when = frozenset({"list"})
 
     @pytest.fixture
     def site(self, gcs: GCSSite) -> GCSSite:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.core.exceptions import AzureError, DecodeError, HttpResponseError, ServiceRequestError
+from azure.core.exceptions import AzureError, DecodeError, DeserializationError, HttpResponseError, ServiceRequestError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobBlock, BlobProperties, ContainerClient
 from requests import Session
@@ -126,7 +126,7 @@ def _calling(fail: Fail) -> Iterator[None]:
     # `from None`: what the SDK says is long, and may hold a SAS token.
     try:
         yield
-    except DecodeError:
+    except (DecodeError, DeserializationError):
         raise fail(Answer(network="Got invalid answer"), "") from None
     except HttpResponseError as error:
         if error.status_code is None:  # the login service could not be asked
