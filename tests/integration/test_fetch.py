@@ -6,10 +6,12 @@ import hashlib
 import io
 import json
 import os
+import random
 import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ import yaml
 
 from datums.model import ids, layout, links, manifest
 from datums.model import plan as plans
-from datums.model.commit import FetchResult, Report, Resolved
+from datums.model.commit import Commit, FetchResult, ManifestRef, Report, Resolved, Saved
 from datums.model.links import Pin
 from datums.model.manifest import Entry, Header, Location
 from datums.model.plan import (
@@ -101,24 +103,47 @@ class Pod:
     def resolved(self) -> Resolved:
         return msgspec.json.decode((self.root / "datums/state/inputs.json").read_bytes(), type=Resolved)
 
-    def save(self, name: str, files: dict[str, bytes | None]) -> tuple[str, str, list[Entry]]:
-        """Saves a set of files as another execution would (None: an empty directory). The manifest's key, digest and entries."""
+    def save(self, name: str, files: dict[str, bytes | None], *, packs: int = 0) -> tuple[str, str, list[Entry]]:
+        """Saves a set of files as another execution would (None: an empty directory). The manifest's key, digest and entries.
+
+        Args:
+            packs: the files lie in so many packs instead of objects of their own, and the attempt has a commit.
+        """
         prefix = layout.attempt_prefix("datums", "churn", name, UID, 1)
         entries = []
-        for path, data in sorted(files.items()):
+        tars = [io.BytesIO() for _ in range(packs)]
+        for number, (path, data) in enumerate(sorted(files.items())):
             if data is None:
                 entries.append(Entry(path=f"{path}/"))
                 continue
-            key = layout.file_key(prefix, path, 0)
-            self.store.put(key, data)
+            place = Location(store=STORE, key=layout.file_key(prefix, path, 0))
+            if packs:
+                tar = tars[number % packs]
+                with tarfile.open(fileobj=tar, mode="w") as archive:
+                    info = tarfile.TarInfo(path)
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+                    end = archive.offset
+                tar.seek(end)
+                tar.truncate()
+                offset = end - -(-len(data) // 512) * 512
+                place = Location(store=STORE, key=layout.pack_key(prefix, number % packs), offset=offset)
+            else:
+                self.store.put(place.key, data)
             datum = str(ids.file_id(SET, path, 0, sha(data)))
-            place = Location(store=STORE, key=key)
             entries.append(Entry(path=path, size=len(data), sha256=sha(data), datum=datum, location=place, metadata={"of": path}))
+        for number, tar in enumerate(tars):
+            self.store.put(layout.pack_key(prefix, number), tar.getvalue() + bytes(1024))
         entries.sort(key=lambda entry: entry.order)
         out = io.BytesIO()
         summary = manifest.write(out, Header(kind="outputs", project="churn", created="2026-01-01T00:00:00Z"), entries)
         key = layout.manifest_key(prefix, summary.sha256)
         self.store.put(key, out.getvalue())
+        if packs:
+            saved = Saved(files=summary.files, bytes=summary.bytes, manifest=ManifestRef(STORE, key, summary.sha256))
+            execution = ExecutionRef(namespace="churn", name=name, uid=UID, attempt=1)
+            commit = Commit(execution=execution, set=SET, created="2026-01-01T00:00:00Z", outputs=saved)
+            self.store.put(layout.commit_key(prefix), msgspec.json.encode(commit))
         return key, summary.sha256, entries
 
 
@@ -341,6 +366,89 @@ def test_a_store_that_is_wrong_says_so(pod: Pod) -> None:
     (pod.secret / "store-0.json").write_text(json.dumps({"AWS_ACCESS_KEY_ID": "KEYadmin", "AWS_SECRET_ACCESS_KEY": "wrong-secret"}))
     pod.plan(objects("x", "raw/x*"))
     assert pod.fetch().reason == "AccessDenied"
+
+
+PACKED = {f"d/{n:03}": bytes([n]) * (n * 37) for n in range(200)} | {"big": b"x" * 300_000, "empty": b""}
+
+
+def test_packed_files_are_loaded_like_others(pod: Pod) -> None:
+    key, digest, entries = pod.save("first", dict(PACKED), packs=3)
+    common = {"link": "datum://bundle", "store": STORE, "manifest_key": key, "manifest_sha256": digest}
+
+    def of(name: str, **more: Any) -> InputPlan:
+        return InputPlan(name=name, input_id=name, sources=[SetSource(**common, **more)], keep_directories="Full")
+
+    one = next(entry for entry in entries if entry.path == "d/150")
+    assert one.location is not None
+    single = DatumSource(
+        link=f"datum://{one.datum}", datum=one.datum, path=one.path, store=STORE, key=one.location.key, offset=one.location.offset,
+        size=one.size, sha256=one.sha256,
+    )  # fmt: skip
+    pod.plan(of("all"), of("some", path="d/*7"), InputPlan(name="one", input_id="one", sources=[single]))
+    assert pod.fetch().reason == ""
+    assert pod.files("all") == PACKED
+    assert pod.files("some") == {path: data for path, data in PACKED.items() if path.startswith("d/") and path.endswith("7")}
+    assert pod.files("one") == {"150": PACKED["d/150"]}
+    assert pod.document("inputs")["all"]["files"][1]["storage_uri"].endswith("/packs/1.tar")
+    tar = bytearray(pod.store.get(one.location.key))
+    tar[one.location.offset + 100] ^= 1
+    pod.store.put(one.location.key, bytes(tar))
+    pod.plan(of("all"))
+    result = pod.fetch()
+    assert result.reason == "InputDigestMismatch"
+    assert "packs/" in result.message
+
+
+def test_raw_links_find_files_in_packs(pod: Pod) -> None:
+    pod.save("first", dict(PACKED), packs=2)
+    pod.save("plain", {"a": b"plain"})
+    attempt = layout.attempt_prefix("datums", "churn", "first", UID, 1)
+    pod.plan(
+        objects("all", f"{attempt}files/**", keep_directories="Suffix"),
+        objects("above", "datums/projects/churn/executions/*/1/files/**/0*", keep_directories="None"),
+        objects("one", f"{attempt}files/d/007"),
+    )
+    assert pod.fetch().reason == ""
+    assert pod.files("all") == PACKED
+    assert set(pod.files("above")) == {f"{n:03}" for n in range(100)}
+    assert pod.files("one") == {"007": PACKED["d/007"]}
+    pod.plan(objects("none", f"{attempt}files/d/999"))
+    assert pod.fetch().reason == "InputNotFound"
+
+
+def test_large_files_come_whole_and_in_order(pod: Pod, s3_server: S3Server) -> None:
+    boto = s3_server.boto()
+    large = {f"{n}.bin": random.Random(n).randbytes((20 << 20) * (n + 1) + n) for n in range(3)}
+    for name, data in large.items():
+        boto.put_object(Bucket=pod.bucket, Key=f"raw/large/{name}", Body=data)
+    pod.plan(objects("large", "raw/large/*"))
+    assert pod.fetch().reason == ""
+    assert pod.files("large") == large
+    digests = {file["name"]: file["checksums"]["sha256"] for file in pod.document("inputs")["large"]["files"]}
+    assert digests == {name: sha(data) for name, data in large.items()}
+    before = (pod.root / "valohai/inputs/large/2.bin").stat().st_ino
+    (pod.root / "valohai/inputs/large/1.bin").unlink()
+    assert pod.fetch().reason == ""
+    assert pod.files("large") == large
+    assert (pod.root / "valohai/inputs/large/2.bin").stat().st_ino == before
+
+
+def test_an_object_that_is_replaced_after_it_was_resolved(pod: Pod) -> None:
+    for n in range(3):
+        pod.store.put(f"raw/v/{n}", b"first")
+    pod.plan(objects("v", "raw/v/*"))
+    assert pod.fetch().reason == ""
+    base = pod.root / "valohai/inputs/v"
+    for change in (lambda: pod.store.put("raw/v/1", b"other"), lambda: pod.store.delete("raw/v/1")):
+        (base / "1").unlink()
+        change()
+        result = pod.fetch()
+        assert result.reason == "InputChanged", result
+        assert "raw/v/1" in result.message
+        assert not (base / "1").exists()
+        pod.store.put("raw/v/1", b"again")
+        assert pod.fetch().reason == ""  # what was resolved is forgotten then
+        assert (base / "1").read_bytes() == b"again"
 
 
 class Web(BaseHTTPRequestHandler):

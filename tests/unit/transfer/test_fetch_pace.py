@@ -46,7 +46,7 @@ class Bucket:
         return True
 
 
-@pytest.mark.parametrize(("rate", "count"), [(3.0, 300), (100.0, 5000), (600.0, 30000)])
+@pytest.mark.parametrize(("rate", "count"), [(20.0, 2000), (100.0, 5000), (600.0, 30000)])
 def test_it_settles_near_what_the_store_gives(clock: Clock, rate: float, count: int) -> None:
     store, one = Bucket(clock, rate, burst=20), Pace(16)
     began, done, refused = clock.now, 0, 0
