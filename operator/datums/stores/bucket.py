@@ -25,7 +25,9 @@ E = TypeVar("E", bound=errors.StoreError)
 CHUNK_BYTES: Final = 256 << 10
 _UNTOLD: Final = (errors.NotFound, errors.AccessDenied, errors.StoreError)
 """What an answer without a body can mean, and something more exact besides."""
-_UNADDRESSABLE: Final = re.compile(r"[\x00-\x1f\x7f]|^/|/$|//|(?:^|/)\.\.?(?:/|$)|^$")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_KEPT: Final = frozenset({"", ".", ".."})
+"""Segments of a key that obstore takes away, or for errors."""
 
 
 class Bucket(ABC):
@@ -186,7 +188,7 @@ class Bucket(ABC):
         Raises:
             UnsupportedKey
         """
-        if _UNADDRESSABLE.search(key):
+        if _CONTROL.search(key) or not _NOT_KEPT.isdisjoint(key.split("/")):
             raise errors.UnsupportedKey(
                 f"DataStore {self.name}: the key {key!r} cannot be used: an empty, '.' or '..' segment, a slash at an end or a "
                 "control character in it would not be kept as it is; rename the object",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from datums.model.plan import StoreAccess
-from datums.stores import errors
+from datums.stores import errors, open_store
 from datums.stores.s3 import S3Store
 from tests.unit.stores.scripted import Say, Scripted, serving
 
@@ -257,3 +258,19 @@ def test_uploads_are_listed_page_by_page() -> None:
 def test_an_answer_without_end_is_not_taken() -> None:
     with serving(Say(200, bytes(17 << 20))) as script, pytest.raises(errors.EndpointUnreachable):
         next(store_at(script).list())
+
+
+def test_somebodys_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {
+        "AWS_SESSION_TOKEN": "theirs", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_SERVER_SIDE_ENCRYPTION": "AES256",
+        "AWS_SKIP_SIGNATURE": "true",
+    }  # fmt: skip
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    with serving(Say(200, b"", TAG)) as script:
+        access = StoreAccess(name="a/b", bucket="raw", prefix="d", endpoint=script.url, force_path_style=True)
+        open_store(access, KEYS).put("x", b"small")
+        headers = script.asked[0].headers
+    assert "Credential=id/" in headers["authorization"]
+    assert not {"x-amz-security-token", "x-amz-server-side-encryption"} & headers.keys()
+    assert theirs.items() <= os.environ.items()
