@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Work: TypeAlias = tuple[Workers[Any], Callable[[], None]]
 
+T = TypeVar("T")
+
 _MAX_THREADS: Final = 64
 _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
@@ -46,17 +48,20 @@ _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
 class Loading:
     """One run.
 
+    Args:
+        lines: the stores; those of the plan with the credentials beside it when None.
+
     Raises (every method):
         FetchError: the inputs cannot be had.
         OSError: the pod's volumes fail.
     """
 
-    def __init__(self, plan: Plan, paths: Paths, progress: Progress) -> None:
+    def __init__(self, plan: Plan, paths: Paths, progress: Progress, lines: Lines | None = None) -> None:
         self._plan = plan
         self._files_limit = _file_limit()
         self._paths = paths
         self._progress = progress
-        self._lines = Lines(plan.stores, paths.plan.parent)
+        self._lines = lines or Lines(plan.stores, paths.plan.parent)
         self._database = paths.state / "fetch.db"
         links = [[source.link for source in declared.sources] for declared in plan.inputs]
         self._spool = Spool(self._database, _digest(plan), links)
@@ -64,8 +69,19 @@ class Loading:
 
     def run(self) -> Resolved:
         """Loads everything, and writes `inputs.json` and the manifest of the inputs."""
+        return self._guarded(self._run)
+
+    def load(self, check: Callable[[Iterator[Wanted]], None]) -> list[Pinned]:
+        """Loads everything, and writes down nothing of it.
+
+        Args:
+            check: called with the files of all inputs before any is loaded; its exceptions pass through.
+        """
+        return self._guarded(lambda: self._load_only(check))
+
+    def _guarded(self, work: Callable[[], T]) -> T:
         try:
-            return self._run()
+            return work()
         except FetchError as error:
             if error.reason in _FORGET:
                 discard(self._database)
@@ -73,19 +89,33 @@ class Loading:
         finally:
             self._spool.close()
 
+    def _load_only(self, check: Callable[[Iterator[Wanted]], None]) -> list[Pinned]:
+        self._resolve()
+        check(wanted for _, files in self._files() for wanted in files)
+        self._load()
+        sums = [[Summing() for _ in declared.sources] for declared in self._plan.inputs]
+        self._sum(sums)
+        return [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
+
+    def _resolve(self) -> None:
+        if not self._spool.is_resolved:
+            Resolver(self._plan, self._lines, self._spool, self._progress.flights).resolve()
+        self._progress.total_files, self._progress.total_bytes = self._spool.totals()
+
+    def _sum(self, sums: list[list[Summing]], least: int = 1) -> None:
+        for number, of in enumerate(sums):
+            for position, summing in enumerate(of if len(of) >= least else []):
+                for path, size, sha256 in self._spool.of_link(number, position):
+                    summing.add(path, size, sha256)
+
     def _run(self) -> Resolved:
         plan, spool = self._plan, self._spool
-        if not spool.is_resolved:
-            Resolver(plan, self._lines, spool, self._progress.flights).resolve()
-        self._progress.total_files, self._progress.total_bytes = spool.totals()
+        self._resolve()
         self._load()
         sums = [[Summing() for _ in declared.sources] for declared in plan.inputs]
         passing = ((declared, self._summed(files, of)) for (declared, files), of in zip(self._files(), sums, strict=True))
         write_long_document(self._paths.config, "inputs", inputs_document(passing, self._uri))
-        for number, of in enumerate(sums):
-            for position, summing in enumerate(of if len(of) > 1 else []):
-                for path, size, sha256 in spool.of_link(number, position):
-                    summing.add(path, size, sha256)
+        self._sum(sums, least=2)
         pinned = [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
         manifest = self._save_manifest()
         reasons = [not_reproducible(declared.name, source) for declared in plan.inputs for source in declared.sources]

@@ -115,9 +115,24 @@ def resolve_output(execution: Execution, around: Surroundings) -> Resolution:
         raise NotStartable(error.reason, str(error)) from None
 
 
+def resolve_link(text: str, link: Link, namespace: str, around: Surroundings) -> Resolution:
+    """What one link means in a namespace, besides any execution; in a store that is not ready, too.
+
+    Returns:
+        One input without a name; no upload store.
+
+    Raises:
+        NotStartable: it names what is not there, not shared, or not one thing.
+        StoreChoiceError: no store has it, or several have.
+    """
+    resolver = _Resolver(namespace, around, must_be_ready=False)
+    source = resolver.source(text, link)
+    return Resolution("", [InputPlan(name="", input_id="", sources=[source])], resolver.used)
+
+
 class _Resolver:
-    def __init__(self, namespace: str, around: Surroundings) -> None:
-        self._namespace, self._around = namespace, around
+    def __init__(self, namespace: str, around: Surroundings, *, must_be_ready: bool = True) -> None:
+        self._namespace, self._around, self._must_be_ready = namespace, around, must_be_ready
         self._stores = list(around.stores)
         self._usable = usable(self._stores, namespace, around.namespace_labels)
         self.used: dict[str, dict[str, Any]] = {}
@@ -222,7 +237,7 @@ class _Resolver:
 
     def _use(self, store: dict[str, Any]) -> str:
         ready, why = readiness(store)
-        if not ready:
+        if not ready and self._must_be_ready:
             raise NotStartable(Failed.STORE_NOT_READY, f"{why}; the execution starts when it is")
         self.used[name_of(store)] = store
         return name_of(store)
