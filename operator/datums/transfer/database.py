@@ -139,9 +139,11 @@ class Database:
             self._connection.close()
 
 
-def whole(number: int) -> int | str:
-    """A number as a column without a type keeps it exactly."""
-    return number if -_BIGGEST <= number < _BIGGEST else str(number)
+def columns(numbers: tuple[int, ...]) -> tuple[int | str, ...]:
+    """Numbers as columns without a type keep them exactly."""
+    if max(numbers) < _BIGGEST and min(numbers) >= -_BIGGEST:
+        return numbers
+    return tuple(number if -_BIGGEST <= number < _BIGGEST else str(number) for number in numbers)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 
 from datums.model import podpaths
-from datums.transfer.database import Database, Kind, whole
+from datums.transfer.database import Database, Kind, columns
 from datums.transfer.journal import Journal, Slot
 from datums.transfer.links import follow
 from datums.transfer.outputs import Found, Identity, is_text, printable, walk
@@ -83,7 +83,7 @@ def _row(found: Found, problems: list[tuple[str, str]]) -> tuple[object, ...] | 
     if path.endswith("/"):
         return path, Kind.DIRECTORY, 0, 0, 0, 0, 0
     if stat.S_ISREG(status.st_mode):
-        return path, Kind.FILE, *(whole(part) for part in Identity.of(status))
+        return path, Kind.FILE, *columns(Identity.of(status))
     if stat.S_ISLNK(status.st_mode):
         return path, Kind.LINK, 0, 0, 0, 0, 0
     kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "no regular file")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from datums.model import layout
-from datums.transfer.database import Database, whole
+from datums.transfer.database import Database, columns
 from datums.transfer.outputs import Identity
 
 Slot: TypeAlias = tuple[str, int]
@@ -177,9 +177,7 @@ class Journal:
 
     def note_done(self, files: Sequence[Done]) -> None:
         """The files lie in the store. Ends their uploads in parts."""
-        rows = [
-            (d.path, d.token, d.number, d.offset, bytes.fromhex(d.sha256), *(whole(part) for part in d.identity)) for d in files
-        ]
+        rows = [(d.path, d.token, d.number, d.offset, bytes.fromhex(d.sha256), *columns(d.identity)) for d in files]
         with self.database.transaction():
             self.database.write_all(_NOTE_DONE, rows)
             if self.in_parts:
@@ -196,7 +194,7 @@ class Journal:
             self.database.write("DELETE FROM parts WHERE path = ? AND token = ?", upload.slot)
             self.database.write(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*upload[:5], *(whole(part) for part in upload.identity)),
+                (*upload[:5], *columns(upload.identity)),
             )
 
     def expect_parts(self) -> None:

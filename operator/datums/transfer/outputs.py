@@ -32,6 +32,11 @@ class Identity(NamedTuple):
     def of(cls, status: os.stat_result) -> Identity:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
+    def is_still(self, fd: int) -> bool:
+        """Whether the open file that it was taken of is unchanged."""
+        status = os.fstat(fd)
+        return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (self.size, self.mtime_ns, self.ctime_ns)
+
 
 class Refused(Exception):
     """A file that cannot be saved; the message says why and what to do."""

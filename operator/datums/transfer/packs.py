@@ -116,7 +116,7 @@ def build(memory: memoryview, number: int, slots: list[Slot], places: Places, *,
                     left_out.append(slot)
                     continue
                 digest = hashlib.sha256(memory[start:end]).hexdigest()
-                if Identity.of(os.fstat(fd)) != identity:
+                if not identity.is_still(fd):
                     left_out.append(slot)
                     continue
             except (OSError, Refused):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -129,7 +128,7 @@ class Parts:
             handed = False
             try:
                 data = memoryview(memory)[:length]
-                if not read_exactly(fd, data, offset) or Identity.of(os.fstat(fd)) != identity:
+                if not read_exactly(fd, data, offset) or not identity.is_still(fd):
                     break
                 digest.update(data)
                 if number not in sending.tags and number in listed and listed[number].size == length:
@@ -150,7 +149,7 @@ class Parts:
             raise Lost(key)
         if sending.failure is not None:
             raise sending.failure
-        unchanged = len(sending.tags) == -(-size // upload.part_size) and Identity.of(os.fstat(fd)) == identity
+        unchanged = len(sending.tags) == -(-size // upload.part_size) and identity.is_still(fd)
         return digest.hexdigest() if unchanged else None
 
     def _listed(self, upload: Upload, key: str) -> Mapping[int, SentPart]:

@@ -126,7 +126,7 @@ class Singles:
                 raise Refused(str(error)) from None
             # Asked before the identity: a writer that has come and gone by then has changed it.
             writer = is_open_for_writing(fd) if slot[1] else None
-            if done is None or Identity.of(os.fstat(fd)) != before:
+            if done is None or not before.is_still(fd):
                 return None
         # Read-only, closed and saved: it is what it will be.
         return Outcome(done, slot[1] != 0 and writer is False)
@@ -138,7 +138,7 @@ class Singles:
             return None
         if done.identity == now:
             return _NOTHING
-        if _digest(fd) != done.sha256 or Identity.of(os.fstat(fd)) != now:
+        if _digest(fd) != done.sha256 or not now.is_still(fd):
             return None
         return Outcome(done._replace(identity=now))
 
@@ -154,7 +154,7 @@ class Singles:
         return self._put(task, fd, expected, data) if len(data) == size else None
 
     def _put(self, task: Task, fd: int, expected: Identity, data: Buffer) -> Done | None:
-        if Identity.of(os.fstat(fd)) != expected:
+        if not expected.is_still(fd):
             return None
         path, token = task.slot
         sha256 = hashlib.sha256(data).hexdigest()
