@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -89,7 +90,7 @@ def azure_server() -> Iterator[AzuriteServer]:
     """One server for all tests."""
     server = AzuriteServer()
     try:
-        server.start()
+        server.start(owner=os.getpid())
     except SetupError as error:
         pytest.skip(str(error).split("\n", 1)[0])
     yield server

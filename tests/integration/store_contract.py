@@ -100,6 +100,7 @@ class StoreContract:
     @pytest.mark.parametrize("key", UNADDRESSABLE)
     def test_a_key_that_would_not_be_kept_is_refused(self, site: Site, key: str) -> None:
         store = site.open()
+        store.put("good", b"")  # drivers may find out another way to write by their first try
         calls: list[Callable[[], Any]] = [
             lambda: store.put(key, b""),
             lambda: store.get(key),
@@ -112,7 +113,7 @@ class StoreContract:
         for call in calls:
             with pytest.raises(errors.UnsupportedKey, match="rename the object"):
                 call()
-        assert site.names() == []
+        assert site.names() == ["good"]
 
     def test_a_listing_is_verbatim(self, site: Site) -> None:
         keys = ["model-hf/b", "model/", "model//c", "model/a", "model/new\nline", "modeless", "x/", *self.odd_listed]

@@ -146,6 +146,8 @@ class GCSStore(Bucket):
                 # Only what says "bad request", and never Google itself, whose XML API is there.
                 if type(error) not in (errors.StoreError, errors.NotSupported) or not self._access.endpoint:
                     raise
+        self.check_key(key)
+        self._check_access(key, "write")
         try:
             self._writes.put(key, data, if_absent=if_absent)
         except errors.Changed:
