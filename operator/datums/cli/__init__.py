@@ -11,6 +11,8 @@ from typing import Final
 
 _COMMANDS: Final = {
     "store": ("try what a DataStore can do, what it refuses and how fast it is", "datums.cli.store"),
+    "ls": ("list the files that a link leads to", "datums.cli.ls"),
+    "cp": ("load what a link leads to, verified", "datums.cli.cp"),
     "operator": ("run the operator", "datums.cli.operator"),
 }
 """Name → (what it does, the module whose `main(argv)` does it)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -81,7 +82,7 @@ def guarded(command: str, fn: Callable[[], int]) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough; Python would complain when it flushes.
-        sys.stdout = None  # type: ignore[assignment]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ from datums.api.reasons import Failed
 from datums.model import globs
 from datums.model.manifest import Entry, ManifestError, Reader
 from datums.model.plan import DatumSource, ObjectsSource, Plan, SetSource, Source, WebSource
+from datums.stores import errors
 from datums.stores.protocol import Store
+from datums.stores.retrying import RetryingStore
 from datums.transfer import saved, web
 from datums.transfer.fetch_access import check_own, check_readable, uri
 from datums.transfer.fetch_errors import FetchError
@@ -57,6 +60,30 @@ def look(plan: Plan, source: Source, opened: Callable[[str], Store]) -> Iterator
             chunks = web.read(url, answer)
             next(chunks, None)
             yield Seen(source.link, url, answer.size, _time(answer.last_modified))
+
+
+def first_answer(source: Source, opened: Callable[[str], Store]) -> None:
+    """Asks the store of a source for something small: a mistake in its address or in the credentials shows at once, where a
+    transfer would wait for the store to come back.
+
+    Raises:
+        StoreError: it does not answer, or refuses.
+    """
+    if isinstance(source, WebSource):
+        return
+    store = RetryingStore(opened(source.store))
+    key = (
+        source.manifest_key
+        if isinstance(source, SetSource)
+        else source.pattern
+        if isinstance(source, ObjectsSource)
+        else source.key
+    )
+    if globs.is_glob(key):
+        next(iter(store.list(globs.fixed_prefix(key))), None)
+        return
+    with suppress(errors.NotFound):
+        store.head(key)
 
 
 def _set(plan: Plan, source: SetSource, store: Store) -> Iterator[Seen]:

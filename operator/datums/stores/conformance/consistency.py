@@ -86,12 +86,10 @@ def _pinned(site: Site) -> Outcome:
     store.put(key, b"other")
     if not before:
         return Outcome("yes", "there are no versions to read: the ETag is what tells a change")
-    for read in (
-        lambda: b"".join(store.stream(key, version=before)),
-        lambda: bytes(store.read(key, 0, 5, version=before)),
-    ):
-        with suppress(errors.NotFound, errors.Changed):
-            expect(read() == b"first", "a read of one version gives the bytes of another")
+    with suppress(errors.NotFound, errors.Changed):
+        expect(b"".join(store.stream(key, version=before)) == b"first", "a read of one version gives the bytes of another")
+    with suppress(errors.NotFound, errors.Changed):
+        expect(bytes(store.read(key, 0, 5, version=before)) == b"first", "a read of one version gives the bytes of another")
     return YES
 
 
