@@ -76,7 +76,8 @@ class Codes(NamedTuple):
 
 
 _ERROR_BYTES: Final = 64 << 10
-_STATUS: Final = re.compile(r"non-2xx status code: (\d{3})(?: [^:<{\n]{0,40})?:? ?([^\n]{0,200})")
+_STATUS: Final = re.compile(r"non-2xx status code: (\d{3})(?: [^:<{\n]{0,40})?:?\s*(?:Debug source|(\S))?")
+_URL: Final = re.compile(r"https?://\S+")
 _REDIRECT: Final = re.compile(r"redirect", re.IGNORECASE)
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _DELETE_CODE: Final = re.compile(r"\(code: ([A-Za-z0-9]{1,64})\)")
@@ -99,7 +100,7 @@ _PROXY: Final = re.compile(
     r"Tunnel connection failed: ([^'\")]{1,100})|\b(TunnelUnsuccessful|TunnelUnexpectedEof|ProxyAuthRequired)\b"
 )
 _CONNECTING: Final = re.compile(r"\bConnect\b")
-_TIMEOUT: Final = re.compile(r"TimedOut|timed out|Timeout", re.IGNORECASE)
+_TIMEOUT: Final = re.compile(r"TimedOut|timed out|\bTimeout\b")
 _OTHER_PROTOCOL: Final = re.compile(r"invalid XML|Xml|Got invalid|NotPartial|MissingEtag|UnexpectedRange|MissingContentLength")
 
 
@@ -128,7 +129,7 @@ def read_answer(text: str) -> Answer:
         code=code[1] if code else "",
         message=message[1].strip() if message else "",
         network="" if status or code else text,
-        foreign=bool(status and status[2].strip() and not code),
+        foreign=bool(status and status[2] and not code),
     )
 
 
@@ -224,6 +225,7 @@ def _judge(answer: Answer, target: Target, doing: str, codes: Codes) -> tuple[ty
 
 def _judge_network(text: str, target: Target, codes: Codes) -> tuple[type[StoreError], str]:
     endpoint, field = target.endpoint, target.field
+    text = _URL.sub("", text)  # a key can have any of the words that are looked for
     if certificate := _CERTIFICATE.search(text):
         why = certificate[1] or certificate[2]
         return errors.CertificateInvalid, f"the certificate of {endpoint} is not trusted ({why}): set {field}.caBundle"

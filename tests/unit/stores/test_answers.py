@@ -53,6 +53,11 @@ def _status(status: int, code: str, message: str = "") -> str:
         ("kind: Connect, source: TimedOut", errors.EndpointUnreachable, "did not answer in time"),
         ("kind: Body, source: TimedOut", errors.Unavailable, "did not answer in time"),
         ("Connect InvalidCertificate(UnknownIssuer)", errors.CertificateInvalid, "(UnknownIssuer): set spec.s3.caBundle"),
+        (
+            "GET http://s3/b/Connect-redirect-Timeout in 1ms - HTTP error\nretry_timeout: 20s,\nhyper::Error( IncompleteMessage, )",
+            errors.Unavailable,
+            "the connection to https://s3.example.com broke off",
+        ),
         ("source: NotPartial,", errors.EndpointUnreachable, "does not answer as S3 does"),
         ("source: Metadata { source: MissingEtag, },", errors.EndpointUnreachable, "does not answer as S3 does"),
         ("HTTP error: error following redirect kind: Redirect, source: TooManyRedirects", errors.StoreError, "without end"),
