@@ -84,7 +84,7 @@ class Downloader:
     def _file(self, wanted: Wanted, flight: Flight) -> None:
         if self._is_there(wanted):
             return
-        if wanted.size > SMALL_BYTES or not wanted.is_pinned:
+        if wanted.size > SMALL_BYTES or not (wanted.is_pinned and wanted.is_sized):
             self._alone(wanted, flight)
             return
         for tries in range(1, _TRIES + 1):
@@ -172,8 +172,6 @@ class Downloader:
             assembly.discard()
             self._alone(wanted, flight)
             return
-        if not wanted.is_pinned and segment.position != wanted.size:
-            raise self._changed(wanted, segment.position)
         assembly.place()
         self._done(wanted, wanted.size, assembly.digest)
 
@@ -190,32 +188,34 @@ class Downloader:
         line, assembly = self._line, segment.assembly
         wanted = assembly.wanted
         assembly.file()
-        while (left := segment.left) is None or left > 0:
+        while segment.left > 0 or (segment.is_open and not segment.position):
             try:
                 with line.pace.slot():
-                    stream = line.store.stream(
-                        wanted.key, wanted.offset + segment.position, left, etag=wanted.etag, version=wanted.version
-                    )
-                    for chunk in self._watched(stream, flight):
+                    length = None if segment.is_open else segment.left
+                    start = wanted.offset + segment.position
+                    for chunk in self._watched(
+                        line.store.stream(wanted.key, start, length, etag=wanted.etag, version=wanted.version), flight
+                    ):
                         assembly.write(segment, chunk)
                         self._progress.add(0, memoryview(chunk).nbytes)
                         patience.went_well()
             except StoreError as error:
                 flight.rests()
                 patience.after(error)
-                if left is None and segment.position:
+                if segment.position and not wanted.is_pinned:
                     self._progress.add(0, -segment.position)
                     assembly.restart(segment)
                 continue
             line.pace.went_well()
-            if left is None:
-                return
-            if missing := segment.left:
-                raise errors.Corrupt(
-                    f"DataStore {wanted.store}: {flight.uri} ends {missing} bytes before byte {wanted.offset + wanted.size}",
-                    store=wanted.store,
-                    key=wanted.key,
-                )
+            break
+        if segment.left and wanted.sha256:
+            raise errors.Corrupt(
+                f"DataStore {wanted.store}: {flight.uri} ends {segment.left} bytes before byte {wanted.offset + wanted.size}",
+                store=wanted.store,
+                key=wanted.key,
+            )
+        if segment.left:
+            raise self._changed(wanted, segment.position)
 
     def _watched(self, stream: Iterator[Buffer], flight: Flight) -> Iterator[Buffer]:
         while True:

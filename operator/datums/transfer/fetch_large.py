@@ -231,14 +231,20 @@ class Segment:
         """Whether all that came before its turn is held in memory."""
 
     @property
-    def left(self) -> int | None:
-        """How many bytes are missing; None where only the end of the object tells."""
-        wanted = self.assembly.wanted
-        if not wanted.is_pinned:
-            return None
-        if self.number == self.assembly.count - 1:
-            return wanted.size - self.position
-        return (self.number + 1) * SEGMENT_BYTES - self.position
+    def left(self) -> int:
+        """How many bytes are missing."""
+        return self.end - self.position
+
+    @property
+    def end(self) -> int:
+        """Where in the file the next segment begins, or the file ends."""
+        last = self.number == self.assembly.count - 1
+        return self.assembly.wanted.size if last else (self.number + 1) * SEGMENT_BYTES
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is read up to the end of the object: without a digest, only that shows that the object is not longer."""
+        return self.number == self.assembly.count - 1 and not self.assembly.wanted.sha256
 
 
 def _write_at(file: int, data: Buffer, offset: int) -> int:

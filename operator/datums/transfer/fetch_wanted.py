@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from datums.api.reasons import Failed
+from datums.model.globs import is_glob
 from datums.model.manifest import Entry
 from datums.model.placement import is_safe
 from datums.transfer.fetch_errors import FetchError
@@ -58,6 +59,11 @@ class Wanted(msgspec.Struct, kw_only=True, gc=False):
     def is_pinned(self) -> bool:
         """Whether bytes of another version of the object cannot be taken for its own."""
         return bool(self.etag or self.version or self.sha256)
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether the size can be believed: that of a single object was told by the header of an answer without a body."""
+        return bool(self.sha256) or is_glob(self.link)
 
 
 def check_name(input_name: str, path: str, named: str) -> None:
