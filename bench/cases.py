@@ -127,8 +127,9 @@ class Bench:
                 case.add(CHECK, sha256sum(source))
 
     def pod(self, root: Path, work: Workload, packs: ours.Packs = "Never") -> ours.Pod:
-        """A pod whose store has as many requests in flight as the peers."""
-        return ours.Pod(root, self._server, packs, concurrency=self._place.workers if work.is_small else 16)
+        """A pod whose store has as many requests in flight as the peers where these wait for the network, else the usual number."""
+        flying = self._place.workers if work.is_small and self._place.waits_for_network else 16
+        return ours.Pod(root, self._server, packs, concurrency=flying)
 
     @contextmanager
     def directory(self) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import huge as huge_rows
 from bench import ours
 from bench.cases import OURS, Bench, Case, Direction
 from bench.peers import Rclone, S5cmd
@@ -28,8 +29,10 @@ def measure(scratch: Path, trees: Trees, only: re.Pattern[str], *, quick: bool, 
         "idle": idle,
         "storm": storm,
     }
+    if huge:
+        stories = {"many": huge_rows.many, "large": huge_rows.large}
     rows = []
-    for name, story in {} if huge else stories.items():
+    for name, story in stories.items():
         if only.search(name):
             made = story(scratch, trees, quick)
             for row in made:
