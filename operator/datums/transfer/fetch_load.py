@@ -15,6 +15,7 @@ from datums.model.plan import InputPlan, Plan
 from datums.stores.errors import StoreError
 from datums.transfer import fetch_manifest
 from datums.transfer.config_files import write_long_document
+from datums.transfer.fetch_database import discard
 from datums.transfer.fetch_errors import FetchError, failed_reason
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
@@ -22,7 +23,7 @@ from datums.transfer.fetch_record import Summing, entries, inputs_document, not_
 from datums.transfer.fetch_resolve import Resolver
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
-from datums.transfer.fetch_spool import Spool, discard
+from datums.transfer.fetch_spool import Spool
 from datums.transfer.fetch_stores import Lines
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.workers import Workers, one_by_one

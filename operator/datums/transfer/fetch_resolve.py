@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from datums.api.reasons import Failed
 from datums.model import globs
-from datums.model.manifest import Entry, ManifestError, Reader
-from datums.model.placement import is_safe, place, place_output
+from datums.model.manifest import ManifestError, Reader
+from datums.model.placement import place, place_output
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, Plan, SetSource, Source, WebSource
 from datums.stores.errors import NotFound, StoreError
 from datums.transfer import saved
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable, uri
 from datums.transfer.fetch_errors import FetchError, from_store
 from datums.transfer.fetch_retry import Patience, Stalled
+from datums.transfer.fetch_sources import is_selected, of_datum, of_entry, of_url, place_of
 from datums.transfer.fetch_spool import Clash, Spool
 from datums.transfer.fetch_stores import Lines, bounded
 from datums.transfer.fetch_wanted import Wanted, check_name, collision, last_of_each_path, named, nesting, parents
@@ -57,7 +57,7 @@ class Resolver:
 
     def _source(self, number: int, position: int, plan: InputPlan, source: Source) -> None:
         store = "" if isinstance(source, WebSource) else source.store
-        where = _where(plan, source)
+        where = place_of(plan, source)
         with self._flights.flight(where) as flight:
             patience = Patience(self._lines.line(store), flight)
             self._furthest = 0
@@ -100,28 +100,28 @@ class Resolver:
             match source:
                 case DatumSource():
                     self._own(plan, source, source.store, source.key)
-                    add(noted([_datum(plan, source)]))
+                    add(noted([of_datum(plan, source)]))
                 case SetSource():
                     add(noted(self._set(plan, source, flight, directory)))
                 case ObjectsSource():
                     add(noted(self._objects(plan, source, flight)))
                 case WebSource():
-                    add(noted([_web(plan, source)]))
+                    add(noted([of_url(plan, source)]))
         return found
 
     def _own(self, plan: InputPlan, source: Source, store: str, key: str) -> None:
-        check_own(self._plan.stores[store], self._plan.execution.namespace, key, _where(plan, source))
+        check_own(self._plan.stores[store], self._plan.execution.namespace, key, place_of(plan, source))
 
     def _set(self, plan: InputPlan, source: SetSource, flight: Flight, directory: Callable[[str], None]) -> Iterator[Wanted]:
         self._own(plan, source, source.store, source.manifest_key)
         store = self._lines.store(source.store)
-        manifest = f"{_where(plan, source)}: {store.uri(source.manifest_key)}"
+        manifest = f"{place_of(plan, source)}: {store.uri(source.manifest_key)}"
         try:
             reader = Reader(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4))
-            for entry in last_of_each_path(entry for entry in reader if _selected(source, entry)):
+            for entry in last_of_each_path(entry for entry in reader if is_selected(source, entry)):
                 path = place_output(entry.path.rstrip("/"), plan.keep_directories)
                 if not entry.is_directory:
-                    wanted = _of_set(source, entry, path)
+                    wanted = of_entry(source, entry, path)
                     self._check_store(plan, source, wanted)
                     yield wanted
                 elif plan.keep_directories != "None":
@@ -138,13 +138,13 @@ class Resolver:
         if wanted.store not in self._plan.stores:
             raise FetchError(
                 Failed.STORE_NOT_READY,
-                f"{_where(plan, source)}: {wanted.path!r} lies in DataStore {wanted.store}, which this execution may not use",
+                f"{place_of(plan, source)}: {wanted.path!r} lies in DataStore {wanted.store}, which this execution may not use",
             )
         self._own(plan, source, wanted.store, wanted.key)
 
     def _objects(self, plan: InputPlan, source: ObjectsSource, flight: Flight) -> Iterator[Wanted]:
         access, namespace = self._plan.stores[source.store], self._plan.execution.namespace
-        where = _where(plan, source)
+        where = place_of(plan, source)
         store = self._lines.store(source.store)
         if not globs.is_glob(source.pattern):
             check_readable(access, namespace, source.pattern, where)
@@ -167,7 +167,7 @@ class Resolver:
             return Wanted(
                 path=path, store=source.store, key=info.key, size=info.size, etag=info.etag, version=info.version, link=source.link
             )
-        wanted = _of_set(source, found.packed, path)
+        wanted = of_entry(source, found.packed, path)
         wanted.store = source.store
         self._own(plan, source, wanted.store, wanted.key)
         return wanted
@@ -234,57 +234,3 @@ class Resolver:
                 where = f"{source.manifest_key} in DataStore {source.store}"
                 return f"its set ({where}) does not have {what}; correct the link, or set optional"
         return "correct it, or set optional"
-
-
-def _where(plan: InputPlan, source: Source) -> str:
-    link = source.link.partition("?")[0] if isinstance(source, WebSource) else source.link
-    return f"input {plan.name!r}, link {link}"
-
-
-def _selected(source: SetSource, entry: Entry) -> bool:
-    if source.datum:
-        return entry.datum == source.datum
-    if source.path:
-        return not entry.is_directory and (entry.path == source.path or globs.matches(source.path, entry.path))
-    return True
-
-
-def _of_set(source: SetSource | ObjectsSource, entry: Entry, path: str) -> Wanted:
-    location = entry.location
-    if location is None:
-        raise ManifestError(f"the entry {entry.path!r} has no location")
-    return Wanted(
-        path=path,
-        store=location.store,
-        key=location.key,
-        offset=location.offset,
-        size=entry.size,
-        sha256=entry.sha256,
-        datum=entry.datum,
-        link=source.link,
-        metadata=entry.metadata,
-    )
-
-
-def _datum(plan: InputPlan, source: DatumSource) -> Wanted:
-    return Wanted(
-        path=place_output(source.path, plan.keep_directories),
-        store=source.store,
-        key=source.key,
-        offset=source.offset,
-        size=source.size,
-        sha256=source.sha256,
-        datum=source.datum,
-        link=source.link,
-    )
-
-
-def _web(plan: InputPlan, source: WebSource) -> Wanted:
-    key = unquote(urlsplit(source.url).path).lstrip("/")
-    path = plan.filename or place(key, key, plan.keep_directories)
-    if not is_safe(path):
-        raise FetchError(
-            Failed.INVALID_SPEC,
-            f"{_where(plan, source)}: the URL's path names no file: set filename of the input",
-        )
-    return Wanted(path=path, store="", key=source.url, link=source.link)

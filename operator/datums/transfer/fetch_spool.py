@@ -8,23 +8,20 @@ survives the process, not the node: nothing is synced, for a pod whose node has 
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from datums.transfer.fetch_database import Database
 from datums.transfer.fetch_wanted import Wanted, parents
 
-T = TypeVar("T")
-
-_PAGE: Final = 1000
+PACKED_BYTES: Final = 4 << 20
+"""What lies in a pack and is larger is loaded like an object of its own."""
+_BATCH: Final = 1000
 _KNOWN_DIRECTORIES: Final = 20_000
 _SCHEMA: Final = """
 CREATE TABLE meta(plan TEXT);
@@ -74,19 +71,20 @@ class Spool:
     def __init__(self, path: Path, plan: str, links: Sequence[Sequence[str]]) -> None:
         self._links = [link for of_input in links for link in of_input]
         self._first = [sum(map(len, links[:n])) for n in range(len(links))]
-        self._lock = threading.RLock()
-        self._path = path
         self._known = set[tuple[int, str]]()
-        # What SQLite sorts it may spill: to this volume, for a pod's root is read-only.
-        os.environ["SQLITE_TMPDIR"] = str(path.parent)
-        with self._failing():
-            self._db, self.is_resolved = _open(path, plan)
         self._plan = plan
+        self._base = Database(path, _SCHEMA, "SELECT plan FROM meta", plan)
+        self._db = self._base.connection
+        self.is_resolved = self._base.is_old
+        """Whether all links are resolved, perhaps by an earlier run."""
 
     def close(self) -> None:
         """Gives the file back."""
-        with self._lock:
-            self._db.close()
+        self._base.close()
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """What is done within happens together."""
+        return self._base.transaction()
 
     # ---- what is wanted
 
@@ -102,26 +100,22 @@ class Spool:
             What adds files; it raises `Clash`.
         """
         link = self._first[number] + position
-        with self._lock, self._failing():
-            self._db.execute("BEGIN")
+        with self.transaction():
             try:
                 yield lambda files: self._add(number, link, files)
             except BaseException:
                 self._known.clear()
-                self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _add(self, number: int, link: int, files: Iterable[Wanted]) -> None:
         files = iter(files)
-        while batch := list(islice(files, _PAGE)):
+        while batch := list(islice(files, _BATCH)):
             before = self._db.total_changes
             self._db.executemany(_INSERT, [_row(number, link, wanted) for wanted in batch])
             if self._db.total_changes - before != len(batch):
                 self._join(number, link, batch)
 
     def _join(self, number: int, link: int, batch: list[Wanted]) -> None:
-        seen: dict[str, tuple[str, str, int]] = {}
         for wanted in batch:
             row = self._db.execute(f"SELECT {_COLUMNS} FROM file WHERE input=? AND path=?", (number, wanted.path)).fetchone()
             there = self._wanted(row)
@@ -130,7 +124,6 @@ class Spool:
             if row[3] != link:
                 # One object that two links name is loaded once.
                 self._db.execute("INSERT OR IGNORE INTO also VALUES(?, ?)", (link, there.id))
-            seen[wanted.path] = wanted.origin
 
     def add_directory(self, number: int, path: str, *, empty: bool = False) -> None:
         """Notes a directory and those above it.
@@ -165,19 +158,18 @@ class Spool:
 
     def nested(self, number: int) -> tuple[Wanted, Wanted | None] | None:
         """A file that has the name of a directory, and a file below that directory (None: an empty directory)."""
-        with self._lock, self._failing():
-            columns = ", ".join(f"file.{name}" for name in _COLUMNS.split(", "))
-            found = self._db.execute(
-                f"SELECT {columns} FROM directory JOIN file USING(input, path) WHERE directory.input=? ORDER BY path LIMIT 1",
-                (number,),
-            ).fetchone()
-            if found is None:
-                return None
-            low, high = f"{found[2]}/", f"{found[2]}0"  # the character after the slash
-            below = self._db.execute(
-                f"SELECT {_COLUMNS} FROM file WHERE input=? AND path>? AND path<? ORDER BY path LIMIT 1", (number, low, high)
-            ).fetchone()
-        return self._wanted(found), below and self._wanted(below)
+        columns = ", ".join(f"file.{name}" for name in _COLUMNS.split(", "))
+        found = self._base.rows(
+            f"SELECT {columns} FROM directory JOIN file USING(input, path) WHERE directory.input=? ORDER BY path LIMIT 1", (number,)
+        )
+        if not found:
+            return None
+        file = self._wanted(found[0])
+        low, high = f"{file.path}/", f"{file.path}0"  # the character after the slash
+        below = self._base.rows(
+            f"SELECT {_COLUMNS} FROM file WHERE input=? AND path>? AND path<? ORDER BY path LIMIT 1", (number, low, high)
+        )
+        return file, self._wanted(below[0]) if below else None
 
     def resolved(self) -> None:
         """Notes that all links are resolved: another run takes them as they are."""
@@ -192,16 +184,16 @@ class Spool:
 
     def totals(self) -> tuple[int, int]:
         """How many files are wanted, and their bytes as far as they are known."""
-        files, size = self._rows(f"SELECT count(*), total(max(size, 0)) FROM file WHERE done<>{_ABSENT}")[0]
+        files, size = self._base.rows(f"SELECT count(*), total(max(size, 0)) FROM file WHERE done<>{_ABSENT}")[0]
         return int(files), int(size)
 
     def stores(self) -> list[tuple[str, int]]:
         """(store, number of files) of all; the empty name for public files."""
-        return [(store, count) for store, count in self._rows("SELECT store, count(*) FROM file GROUP BY store")]
+        return [(store, count) for store, count in self._base.rows("SELECT store, count(*) FROM file GROUP BY store")]
 
     def directories(self) -> Iterator[tuple[int, str]]:
         """(input, path), every directory after those above it."""
-        yield from self._pages(
+        yield from self._base.pages(
             "SELECT input, path FROM directory WHERE (input, path) > (?, ?) ORDER BY input, path", (-1, ""), (0, 1)
         )
 
@@ -214,20 +206,20 @@ class Spool:
         """
         where = "id > ? AND store=? AND size>? AND size<=? AND (offset=0 OR size>? OR size=0)"
         query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id"
-        for row in self._pages(query, (0,), (0,), (store, above, upto, PACKED_BYTES)):
+        for row in self._base.pages(query, (0,), (0,), (store, above, upto, PACKED_BYTES)):
             yield self._wanted(row)
 
     def packed(self, store: str) -> Iterator[Wanted]:
         """Files of a store that lie in packs and are not loaded yet, by key and offset."""
         where = "offset > 0 AND (key, offset, id) > (?, ?, ?) AND store=? AND size BETWEEN 1 AND ?"
         query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY key, offset, id"
-        for row in self._pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
+        for row in self._base.pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
             yield self._wanted(row)
 
     def of_input(self, number: int) -> Iterator[Wanted]:
         """The files of an input that are there, by path."""
         query = f"SELECT {_COLUMNS} FROM file WHERE path > ? AND input=? AND done<>{_ABSENT} ORDER BY path"
-        for row in self._pages(query, ("",), (2,), (number,)):
+        for row in self._base.pages(query, ("",), (2,), (number,)):
             yield self._wanted(row)
 
     def of_link(self, number: int, position: int) -> Iterator[tuple[str, int, str]]:
@@ -236,7 +228,7 @@ class Spool:
         alone = "link=?2" if len(self._links) > len(self._first) else "?2=?2"
         query = f"""SELECT path, size, sha256 FROM file WHERE path > ?1 AND input=?3 AND done<>{_ABSENT} AND
             ({alone} OR id IN (SELECT file FROM also WHERE link=?2)) ORDER BY path"""
-        yield from self._pages(query, ("",), (0,), (link, number))
+        yield from self._base.pages(query, ("",), (0,), (link, number))
 
     # ---- what is loaded
 
@@ -258,41 +250,6 @@ class Spool:
             loaded=done == _LOADED,
         )  # fmt: skip
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, self._failing():
-            return self._db.execute(query, values).fetchall()
-
-    def _pages(self, query: str, start: tuple[Any, ...], key: tuple[int, ...], values: tuple[Any, ...] = ()) -> Iterator[Any]:
-        # Page by page, each found by where the last one ended: rows may be marked meanwhile.
-        while rows := self._rows(f"{query} LIMIT {_PAGE}", (*start, *values)):
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            start = tuple(rows[-1][column] for column in key)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with self._lock, self._failing():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(self._path)) from None
-
-
-PACKED_BYTES: Final = 4 << 20
-"""What lies in a pack and is larger is loaded like an object of its own."""
-
 
 def _row(number: int, link: int, wanted: Wanted) -> tuple[Any, ...]:
     metadata = msgspec.json.encode(wanted.metadata) if wanted.metadata else None
@@ -300,32 +257,3 @@ def _row(number: int, link: int, wanted: Wanted) -> tuple[Any, ...]:
         number, wanted.path, link, wanted.store, wanted.key, wanted.offset, wanted.size, wanted.sha256, wanted.etag, wanted.version,
         wanted.datum, metadata,
     )  # fmt: skip
-
-
-def _open(path: Path, plan: str) -> tuple[sqlite3.Connection, bool]:
-    """The database of this plan: as an earlier run left it if that had resolved everything, else an empty one."""
-    if path.exists():
-        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            _set_up(database)
-            if database.execute("SELECT plan FROM meta").fetchone() == (plan,):
-                return database, True
-        except sqlite3.DatabaseError:
-            pass  # no database, a broken one, or one that was not finished
-        database.close()
-        discard(path)
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    _set_up(database)
-    database.executescript(_SCHEMA)
-    return database, False
-
-
-def _set_up(database: sqlite3.Connection) -> None:
-    for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE", "synchronous=OFF", "cache_size=-16000"):
-        database.execute(f"PRAGMA {pragma}")
-
-
-def discard(path: Path) -> None:
-    """Removes a spool: the next run resolves every link anew."""
-    for name in (path, path.with_name(f"{path.name}-journal")):
-        name.unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datums.transfer.fetch_spool import Clash, Loaded, Spool, discard
+from datums.transfer.fetch_database import discard
+from datums.transfer.fetch_spool import Clash, Loaded, Spool
 from datums.transfer.fetch_wanted import Wanted
 
 
