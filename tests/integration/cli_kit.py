@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,9 +56,17 @@ async def datums_beside(*arguments: str, env: Mapping[str, str] | None = None, s
     return await asyncio.to_thread(datums, *arguments, env=env, secrets=secrets)
 
 
-def begun(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Starts it."""
-    return subprocess.Popen([DATUMS, *arguments], env=environment(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@contextmanager
+def begun(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Starts it; at the end it is gone."""
+    process = subprocess.Popen(
+        [DATUMS, *arguments], env=environment(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def interrupted(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> Done:

@@ -174,13 +174,13 @@ def test_a_service_that_is_busy_now_and_then(tmp_path: Path, s3_server: S3Server
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_check_removes_what_it_wrote(s3_server: S3Server, bucket: str, admin: str, number: signal.Signals) -> None:
-    process = begun("store", "check", "--file", admin, env={})
-    deadline = time.monotonic() + 60
-    while len(left(s3_server, bucket)[0]) < 20:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    done = interrupted(process, number)
+    with begun("store", "check", "--file", admin, env={}) as process:
+        deadline = time.monotonic() + 60
+        while len(left(s3_server, bucket)[0]) < 20:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        done = interrupted(process, number)
     assert done.code == 130
     assert done.err.strip().endswith("interrupted")
     assert left(s3_server, bucket) == ([], [])
