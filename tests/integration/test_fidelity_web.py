@@ -44,6 +44,8 @@ class Files(BaseHTTPRequestHandler):
         if wanted and self.headers.get("If-Range", headers["ETag"]) == headers["ETag"]:
             self.ranges.append(wanted)
             first = int(wanted.removeprefix("bytes=").partition("-")[0])
+            if first >= len(data):
+                return self._send(416, b"", **{"Content-Range": f"bytes */{len(data)}"})
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
             return self._send(206, data[first:], **headers)
         return self._send(200, data, **headers)

@@ -70,6 +70,8 @@ def read(url: str, answer: Answer, *, name: str = "", start: int = 0) -> Iterato
                 raise errors.Unavailable(f"{shown} ended after {got} of {answer.size} bytes")
     except urllib.error.HTTPError as error:
         with error:
+            if error.code == 416:
+                answer.etag = ""  # there is no more than came: the next request is for all of it
             raise _refused(shown, error.code, error.headers) from None
     except urllib.error.URLError as error:
         raise _unreachable(shown, error.reason) from None
