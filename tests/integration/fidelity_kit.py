@@ -36,6 +36,15 @@ from tests.integration.ship_kit import ShipPod
 NAMESPACE = "churn"
 RUN_SECONDS = 120.0
 
+HURRY: Mapping[str, object] = {
+    "datums.stores.clients:SILENCE_SECONDS": 3,
+    "datums.stores.wire:SILENCE_SECONDS": 3,
+    "datums.transfer.download:_SLOW_SECONDS": 4.0,
+    "datums.transfer.fetch_resolve:_ANSWER_SECONDS": 6.0,
+    "datums.transfer.web:_TIMEOUT_SECONDS": 3.0,
+    "datums.transfer.web:_SLOW_SECONDS": 4.0,
+}
+"""How long silence is borne, where a test has no minute to wait."""
 Tree = dict[str, bytes]
 """Path below a directory → content."""
 

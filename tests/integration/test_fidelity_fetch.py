@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,19 @@ import pytest
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import TRANSIENT, WAYS, Fault, Script, at
-from tests.integration.fidelity_kit import FetchPod, FetchRun, SavedSet, Tree, below, bundle, check_fetched, raw, save_set, sweep
+from tests.integration.fidelity_kit import (
+    HURRY,
+    FetchPod,
+    FetchRun,
+    SavedSet,
+    Tree,
+    below,
+    bundle,
+    check_fetched,
+    raw,
+    save_set,
+    sweep,
+)
 from tests.integration.s3_fixture import S3Server
 
 SEEDS = int(os.environ.get("DATUMS_SEEDS", "10"))
@@ -53,12 +65,12 @@ def fetching(data: Data, s3_server: S3Server, tmp_path: Path) -> Iterator[Fetchi
     """Loads everything through a proxy, in a new pod, and checks the outcome."""
     made = iter(range(1 << 30))
 
-    def run(proxy: FaultProxy, **access: object) -> FetchRun:
+    def run(proxy: FaultProxy, constants: Mapping[str, object] | None = None, **access: object) -> FetchRun:
         root = tmp_path / f"pod-{next(made)}"
         root.mkdir()
         pod = FetchPod(root, s3_server, data.bucket, endpoint=proxy.endpoint, **access)
         pod.plan(bundle("bundle", data.saved), raw("full", "raw/set/*", keep_directories="Full"), raw("one", "raw/one.csv"))
-        ran = pod.run()
+        ran = pod.run(constants=constants)
         try:
             check_fetched(ran, data.tree, ("store://ml/", f"s3://{data.bucket}/", "datum://bundle", "DataStore platform/ml"))
             if not ran.result.reason:
@@ -97,7 +109,7 @@ def test_every_request_hangs_once(fetching: Fetching, s3_server: S3Server, way: 
 
     def trial(number: int) -> None:
         with FaultProxy(s3_server.endpoint, Script([at(number, way)], seed=number)) as proxy:
-            assert fetching(proxy, concurrency=2).result.reason == "", proxy.faults
+            assert fetching(proxy, HURRY, concurrency=2).result.reason == "", proxy.faults
 
     requests = count(fetching, s3_server)
     sweep([(f"{way}, request {number}", lambda number=number: trial(number)) for number in range(1, requests + 1)], at_once=32)

