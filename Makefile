@@ -69,6 +69,10 @@ bench: venv ## time an execution beside a bare pod; prints a table, writes bench
 bench-transfer: venv ## time fetch and ship beside rclone, s5cmd and boto3 (ARGS=--help); tables, and bench/out/transfer.json
 	@PYTHONPATH=operator $(BIN)/python -m bench.transfer $(ARGS)
 
+.PHONY: docs-providers
+docs-providers: venv ## write the tables of docs/reference/providers.md anew, from real servers on loopback
+	@PYTHONPATH=operator $(BIN)/python -m tests.providers
+
 .PHONY: lock
 lock: venv ## lock the dependencies again (UPGRADE=1: to the newest allowed)
 	@$(BIN)/python -m pip install --quiet uv && PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile $(if $(UPGRADE),--upgrade)
