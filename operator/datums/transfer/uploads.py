@@ -58,6 +58,8 @@ class Uploader:
         self._again: set[Slot] = set()
         self._unnoted: list[tuple[Slot, Outcome]] = []
         self._state = threading.Condition()
+        self._building = threading.Lock()
+        """One pack at a time is read, while others are sent: threads that all read small files only take turns."""
         self._refusals = False
         self.final = False
         """Whether main has ended: what cannot be read now never will be."""
@@ -172,7 +174,8 @@ class Uploader:
         try:
             number = self.insist(self._journal.new_pack)
             view = memoryview(memory)[: packs.PACK_BYTES]
-            packed = packs.build(view, number, slots, self._places, final=self.final)
+            with self._building:
+                packed = packs.build(view, number, slots, self._places, final=self.final)
             if packed.done:
                 key = layout.pack_key(self._prefix, number)
                 self._store.call(key, lambda store: store.put(key, view[: packed.size]), size=packed.size)
