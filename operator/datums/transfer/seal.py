@@ -79,13 +79,17 @@ def write_manifest(
     with spool.open("w+b") as stream:
         summary = manifest.write(stream, header, entries(journal, prefix, access.name))
         size = stream.tell()
-        if size > access.part_size_mib << 20:
+        large = size > access.part_size_mib << 20
+        if large:
             journal.expect_parts()
         key = layout.manifest_key(prefix, summary.sha256)
 
         def put(target: Store) -> None:
             stream.seek(0)
-            target.put_file(key, stream, size)
+            if large:
+                target.put_file(key, stream, size)
+            else:
+                target.put(key, stream.read())
 
         store.call(key, put, size=size)
     return Listed(key, summary, uploaded)
