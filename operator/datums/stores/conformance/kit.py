@@ -96,7 +96,7 @@ def _all(access: StoreAccess, options: Options) -> list[Case]:
         cases.append(consistency.PAGES)
     cases += [*uploads.CASES, *identity.CASES]
     if access.kind in _SPEAK_S3:
-        cases.append(identity.CHECKSUMS)
+        cases += identity.S3_CASES
     return cases if options.quick else [*cases, *speed.CASES]
 
 
