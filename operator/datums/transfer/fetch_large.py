@@ -22,7 +22,7 @@ from datums.transfer.fetch_wanted import Wanted
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-SEGMENT_BYTES: Final = 16 << 20
+SEGMENT_BYTES: Final = 8 << 20
 _BACK_BYTES: Final = 1 << 20
 
 

@@ -17,6 +17,7 @@ from datums.transfer import fetch_manifest
 from datums.transfer.config_files import write_long_document
 from datums.transfer.fetch_database import discard
 from datums.transfer.fetch_errors import FetchError, failed_reason
+from datums.transfer.fetch_memory import keep_what_was_freed
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_record import Summing, entries, inputs_document, not_reproducible, pin
@@ -40,6 +41,7 @@ _MAX_THREADS: Final = 64
 _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
 _HELD_BYTES: Final = 32 << 20
+_MUCH_BYTES: Final = 256 << 20
 _WATCH_SECONDS: Final = 1.0
 _FOR_ONE_FILE: Final = 8
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
@@ -102,6 +104,8 @@ class Loading:
         if not self._spool.is_resolved:
             Resolver(self._plan, self._lines, self._spool, self._progress.flights).resolve()
         self._progress.total_files, self._progress.total_bytes = self._spool.totals()
+        if self._progress.total_bytes > _MUCH_BYTES:
+            keep_what_was_freed()
 
     def _sum(self, sums: list[list[Summing]], least: int = 1) -> None:
         for number, of in enumerate(sums):
