@@ -14,6 +14,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 
 from datums.stores.clients import CONNECT_SECONDS, SILENCE_SECONDS, USER_AGENT
+from datums.stores.timed import bound_answers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -69,6 +70,7 @@ class Wire:
         manager = _through(proxy, common) if proxy else urllib3.PoolManager(**common)  # type: ignore[arg-type]
         # The pool itself, for the manager would take away `..` from a path.
         self._pool = manager.connection_from_host(service.hostname, port, service.scheme)
+        bound_answers(self._pool)
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: Buffer, limit: int) -> Reply:
         """Sends a request and takes its answer.
