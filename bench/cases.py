@@ -12,7 +12,7 @@ from typing import Literal
 
 from bench import ours
 from bench.measure import Cost
-from bench.peers import Boto3, Peer, Rclone, S5cmd, sha256sum
+from bench.peers import Peer, Rclone, peers_of, sha256sum
 from bench.places import Place
 from bench.servers import Server
 from bench.table import Row
@@ -89,10 +89,7 @@ class Bench:
         if direction == "get" and not self._server.virtual:
             Rclone("rclone", workers).put(self._server, self._trees.of(work), f"raw/{work.name}/", work)
         for n in range(rounds):
-            peers: list[Peer] = [Rclone("rclone", workers), S5cmd("s5cmd", workers)]
-            if boto3 and n == 0:
-                peers.append(Boto3("boto3", workers))
-            tools: list[Peer | None] = [None, *peers]
+            tools: list[Peer | None] = [None, *peers_of(self._server, workers, sdk=boto3 and n == 0)]
             for tool in tools[n % 3 :] + tools[: n % 3]:
                 if direction == "get":
                     self._get(case, tool)

@@ -16,6 +16,7 @@ import msgspec
 
 from bench import measure
 from bench.measure import Cost
+from bench.peers import Rclone
 from bench.servers import BUCKET, Server
 from bench.workloads import Workload
 from datums.model import layout, podpaths
@@ -44,12 +45,14 @@ class Pod:
         self._packs: Packs = packs
         self.execution = ExecutionRef(namespace="bench", name="run", uid=str(uuid.uuid4()), attempt=1)
         here: dict[str, Any] = {
+            "kind": server.kind,
             "name": _STORE,
             "bucket": BUCKET,
+            "account": server.account,
             "prefix": _PREFIX,
             "endpoint": server.endpoint,
-            "region": "us-east-1",
-            "force_path_style": True,
+            "region": "us-east-1" if server.kind == "s3" else "",
+            "force_path_style": server.kind == "s3",
             "ca_bundle": server.ca.read_text() if server.ca else "",
             "readable": ["raw/"],
             "credentials": "store-0.json",
@@ -132,25 +135,11 @@ class Pod:
         Raises:
             RuntimeError: not all files of the workload are saved.
         """
-        commit = msgspec.json.decode(self._cat(layout.commit_key(self.prefix)), type=Commit)
+        commit = msgspec.json.decode(Rclone("rclone").cat(self._server, layout.commit_key(self.prefix)), type=Commit)
         saved = commit.outputs
         if (saved.refused, saved.files, saved.bytes) != (0, work.count, work.count * work.size):
             raise RuntimeError(f"ship saved {saved.files} files of {work.title}, refused {saved.refused}: {saved.problems[:3]}")
         return commit
-
-    def _cat(self, key: str) -> bytes:
-        # s5cmd, for an SDK in this process would be counted as the memory of what it starts.
-        environment = {**self._server.keys, "AWS_REGION": "us-east-1"}
-        if self._server.ca:
-            environment["AWS_CA_BUNDLE"] = str(self._server.ca)
-        command: list[str | Path] = [
-            Path(sys.executable).with_name("s5cmd"),
-            "--endpoint-url",
-            self._server.endpoint,
-            "cat",
-            f"s3://{BUCKET}/{key}",
-        ]
-        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
 
     def _plan(self, inputs: list[InputPlan]) -> None:
         document = Plan(
@@ -169,7 +158,7 @@ class Pod:
 def raw(work: Workload) -> ObjectsSource:
     """All objects of a workload, by a glob."""
     pattern = f"raw/{work.name}/*"
-    return ObjectsSource(link=f"s3://{BUCKET}/{pattern}", store=_STORE, pattern=pattern)
+    return ObjectsSource(link=f"store://store/{pattern}", store=_STORE, pattern=pattern)
 
 
 def saved(commit: Commit) -> SetSource:

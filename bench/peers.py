@@ -4,11 +4,13 @@ rclone: as many transfers (32) as keep 2 cores busy with small files; no look at
 `--no-traverse`), no bucket check, no HEAD for a time of modification or after a PUT, no digest where it can be told so
 (`--ignore-checksum`, `--s3-disable-checksum`, `--s3-use-unsigned-payload`: else it reads what it sends up to three times); four
 streams a large file. s5cmd: 64 workers; its default of 256 is slower with small files. boto3: one request a file up to 8 MiB, above
-that the classic transfer manager with eight parts at once.
+that the classic transfer manager with eight parts at once. The SDKs of Google and Azure: the same threads, one file each.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +23,17 @@ from bench.workloads import Workload
 
 _BIN = Path(sys.executable).parent
 _RCLONE = [
-    *("--fast-list", "--no-traverse", "--no-check-dest", "--ignore-checksum", "--retries=1"),
-    *("--config=", "--stats=0", "--buffer-size=1M", "--use-mmap", "--use-server-modtime", "--s3-no-head"),
-    *(
-        "--s3-no-check-bucket",
-        "--s3-disable-checksum",
-        "--s3-use-unsigned-payload=true",
-        "--s3-upload-concurrency=4",
-        "--s3-chunk-size=16M",
-    ),
+    *("--fast-list", "--no-traverse", "--no-check-dest", "--ignore-checksum", "--retries=1", "--config=", "--stats=0"),
+    *("--buffer-size=1M", "--use-mmap", "--use-server-modtime"),
     *("--multi-thread-streams=4", "--multi-thread-cutoff=128M", "--multi-thread-chunk-size=64M"),
+]
+_RCLONE_S3 = [
+    *("--s3-provider=Other", "--s3-env-auth", "--s3-region=us-east-1", "--s3-no-head", "--s3-no-check-bucket"),
+    *("--s3-disable-checksum", "--s3-use-unsigned-payload=true", "--s3-upload-concurrency=4", "--s3-chunk-size=16M"),
+]
+_RCLONE_AZURE = [
+    *("--azureblob-no-check-container", "--azureblob-disable-checksum"),
+    *("--azureblob-upload-concurrency=4", "--azureblob-chunk-size=16M"),
 ]
 
 
@@ -57,20 +60,46 @@ class Peer:
         raise NotImplementedError
 
     def _environment(self, server: Server) -> dict[str, str]:
+        if server.kind == "azure":
+            key = server.keys["AZURE_STORAGE_KEY"]
+            return {"RCLONE_AZUREBLOB_KEY": key, "AZURE_STORAGE_KEY": key, "AZURE_STORAGE_ACCOUNT": server.account}
+        if server.kind == "gcs":
+            return {}
         return {**server.keys, "AWS_REGION": "us-east-1", **({"AWS_CA_BUNDLE": str(server.ca)} if server.ca else {})}
 
 
 class Rclone(Peer):
+    def make_bucket(self, server: Server) -> None:
+        """Makes the bucket where there is none."""
+        flags = [flag for flag in self._flags(server) if "no-check" not in flag]
+        measure.run([_BIN / "rclone", "mkdir", self._remote(server, ""), *flags], self._environment(server))
+
+    def cat(self, server: Server, key: str) -> bytes:
+        """A small object."""
+        environment = {"PATH": os.environ["PATH"], **self._environment(server)}
+        command: list[str | Path] = [_BIN / "rclone", "cat", self._remote(server, key), *self._flags(server)]
+        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
     def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
-        return [_BIN / "rclone", "copy", f":s3:{BUCKET}/{prefix}", target, *self._flags(server)]
+        return [_BIN / "rclone", "copy", self._remote(server, prefix), target, *self._flags(server)]
 
     def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
-        return [_BIN / "rclone", "copy", source, f":s3:{BUCKET}/{prefix}", *self._flags(server)]
+        return [_BIN / "rclone", "copy", source, self._remote(server, prefix), *self._flags(server)]
+
+    def _remote(self, server: Server, key: str) -> str:
+        return f":{'azureblob' if server.kind == 'azure' else server.kind}:{BUCKET}/{key}"
 
     def _flags(self, server: Server) -> list[str]:
-        known = ["--s3-provider=Other", "--s3-env-auth", f"--s3-endpoint={server.endpoint}", "--s3-region=us-east-1"]
         flying = [f"--transfers={self.workers}", f"--checkers={self.workers}"]
-        return [*_RCLONE, *flying, *known, *([f"--ca-cert={server.ca}"] if server.ca else [])]
+        trust = [f"--ca-cert={server.ca}"] if server.ca else []
+        match server.kind:
+            case "s3":
+                known = [*_RCLONE_S3, f"--s3-endpoint={server.endpoint}"]
+            case "gcs":
+                known = ["--gcs-anonymous", "--gcs-no-check-bucket", f"--gcs-endpoint={server.endpoint}/storage/v1/"]
+            case "azure":
+                known = [*_RCLONE_AZURE, f"--azureblob-account={server.account}", f"--azureblob-endpoint={server.endpoint}"]
+        return [*_RCLONE, *flying, *known, *trust]
 
 
 class S5cmd(Peer):
@@ -86,15 +115,30 @@ class S5cmd(Peer):
         return [_BIN / "s5cmd", "--log=error", f"--numworkers={workers}", "--endpoint-url", server.endpoint, "cp", *parts]
 
 
-class Boto3(Peer):
+class Sdk(Peer):
+    """The provider's own SDK for Python."""
+
     def _get(self, server: Server, prefix: str, target: Path, work: Workload) -> Sequence[str | Path]:
-        return [*self._command(server), str(self.workers // 2), "get", prefix, target]
+        return [*self._command(server), "get", prefix, target]
 
     def _put(self, server: Server, source: Path, prefix: str, work: Workload) -> Sequence[str | Path]:
-        return [*self._command(server), str(self.workers // 2), "put", prefix, source]
+        return [*self._command(server), "put", prefix, source]
 
     def _command(self, server: Server) -> list[str | Path]:
-        return [sys.executable, Path(__file__).with_name("boto3_copy.py"), server.endpoint, BUCKET]
+        copy = Path(__file__).with_name("sdk_copy.py")
+        return [sys.executable, copy, server.kind, server.endpoint, BUCKET, str(self.workers // 2)]
+
+
+def peers_of(server: Server, workers: int, *, sdk: bool) -> list[Peer]:
+    """Who moves files beside us at a server.
+
+    Args:
+        sdk: with boto3, where it is S3; the other providers' SDKs always.
+    """
+    rclone = Rclone("rclone", workers)
+    if server.kind == "s3":
+        return [rclone, S5cmd("s5cmd", workers), *([Sdk("boto3", workers)] if sdk else [])]
+    return [rclone, Sdk({"gcs": "google-cloud-storage", "azure": "azure-storage-blob"}[server.kind], workers)]
 
 
 def sha256sum(root: Path) -> Cost:

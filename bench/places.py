@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from bench.servers import Certificates, Server, line, null_server, seaweed
+from bench.peers import Rclone
+from bench.servers import Certificates, Server, azure, gcs, line, null_server, seaweed
 from bench.workloads import Workload
 
 MIB: Final = 1 << 20
@@ -66,6 +67,19 @@ def _seaweed_tls(tls: Certificates) -> Iterator[Server]:
         yield secure
 
 
+@contextlib.contextmanager
+def _gcs(tls: Certificates) -> Iterator[Server]:
+    with gcs() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _azure(tls: Certificates) -> Iterator[Server]:
+    with azure() as server:
+        Rclone("rclone").make_bucket(server)
+        yield server
+
+
 def _line(*, delay_ms: float = 0, rate: float = 0) -> Callable[[Certificates], AbstractContextManager[Server]]:
     @contextlib.contextmanager
     def opened(tls: Certificates) -> Iterator[Server]:
@@ -82,6 +96,8 @@ PLACES: Final = (
     Place("seaweed", "SeaweedFS", _seaweed, (SMALL, MIDDLE, LARGE), (MANY,), boto3=(MIDDLE,)),
     Place("seaweed-tls", "SeaweedFS, TLS", _seaweed_tls, (SMALL, MIDDLE), (MANY, LARGE)),
     Place("30ms", "30 ms", _line(delay_ms=30), (SMALL, MIDDLE, LARGE), (MANY,), workers=128, waits_for_network=True),
+    Place("gcs", "fake-gcs-server", _gcs, ("1000x10KiB", "20x10MiB"), (SMALL,)),
+    Place("azure", "Azurite", _azure, ("1000x10KiB", "20x10MiB"), (SMALL,)),
     Place(
         "50MB",
         "50 MB/s",

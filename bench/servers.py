@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
+from testbed.azurite import AzuriteServer
 from testbed.binaries import build
+from testbed.fake_gcs import FakeGcsServer
 from testbed.layout import BIN
 from testbed.pki import Authority
 from testbed.seaweed import SeaweedServer
@@ -26,15 +30,18 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Server:
-    """An S3 server, or the near end of a line to one."""
+    """An object store, or the near end of a line to one."""
 
     endpoint: str
     keys: dict[str, str]
-    """AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
+    """As in the Secret of a DataStore."""
     ca: Path | None = None
     """The authority that signed its certificate, where it serves TLS."""
     virtual: bool = False
     """The null server: objects of every size exist, and what is written is thrown away."""
+    kind: Literal["s3", "gcs", "azure"] = "s3"
+    account: str = ""
+    """Of Azure."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,23 @@ def seaweed(tls: Certificates) -> Iterator[tuple[Server, Server]]:
 
 
 @contextlib.contextmanager
+def gcs() -> Iterator[Server]:
+    """A fake-gcs-server with a bucket."""
+    with FakeGcsServer() as server:
+        url, body = f"{server.endpoint}/storage/v1/b?project=bench", json.dumps({"name": BUCKET}).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"}), timeout=30):
+            pass
+        yield Server(server.endpoint, {"service-account.json": _service_account()}, kind="gcs")
+
+
+@contextlib.contextmanager
+def azure() -> Iterator[Server]:
+    """An Azurite; the container is to be made by who can sign."""
+    with AzuriteServer() as server:
+        yield Server(server.endpoint, {"AZURE_STORAGE_KEY": server.key}, kind="azure", account=server.account)
+
+
+@contextlib.contextmanager
 def line(server: Server, *, delay_ms: float = 0, rate: float = 0) -> Iterator[Server]:
     """The server at the far end of a line.
 
@@ -109,6 +133,21 @@ def program(name: str) -> Path:
             if older != target:
                 older.unlink()
     return target
+
+
+def _service_account() -> str:
+    """The key file of a service account of nobody."""
+    made = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA"], check=True, capture_output=True, text=True)
+    account = {
+        "type": "service_account",
+        "project_id": "bench",
+        "private_key_id": "1",
+        "private_key": made.stdout,
+        "client_id": "1",
+    }
+    return json.dumps(
+        account | {"client_email": "bench@bench.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
+    )
 
 
 @contextlib.contextmanager
