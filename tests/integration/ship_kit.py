@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,9 +24,18 @@ import pytest
 from datums.model import layout, manifest, plan, podpaths
 from datums.model.commit import Commit
 from datums.model.plan import ExecutionRef, OutputPlan, Plan, StoreAccess
+from datums.stores.protocol import Store
 from tests.integration.s3_fixture import S3Server
 
 SOURCE = Path(__file__).parents[2] / "operator"
+# As `python -m datums.transfer.ship`, but that each pod has a port of its own: here they have one network for all.
+_AT_PORT = """
+import os, sys
+from datums.model import podpaths
+podpaths.AGENT_PORT = int(sys.argv[1])
+from datums.transfer import ship
+os._exit(ship.main())
+"""
 NAMESPACE = "churn"
 NOBODY = 65534
 # Another user may not be allowed to read this Python's files: everything is imported before it becomes that user.
@@ -39,7 +49,7 @@ os._exit(ship.main())
 """
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
     """What the condition answers, once that is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -52,6 +62,7 @@ class ShipPod:
     """One attempt's pod below a directory.
 
     Args:
+        store: the bucket, to look into.
         user: the uid that `ship` runs as; None for the test's own.
         packs: as in the plan.
     """
@@ -61,6 +72,7 @@ class ShipPod:
         root: Path,
         server: S3Server,
         bucket: str,
+        store: Store,
         *,
         user: int | None = None,
         packs: Literal["Auto", "Never"] = "Auto",
@@ -69,12 +81,15 @@ class ShipPod:
         self.root = root
         self.server = server
         self.bucket = bucket
+        self.store = store
         self.user = user
         self.packs: Literal["Auto", "Never"] = packs
         self.outputs = self.at(podpaths.OUTPUTS_VOLUME) / podpaths.OUTPUTS_SUBPATH
         self.execution = ExecutionRef(namespace=NAMESPACE, name="train", uid=str(uuid4()), attempt=1)
         self.access = server.access(bucket, **({"credentials": "store-0.json"} | access))
         self.agent_url = ""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.agent_port: int = free.getsockname()[1]
         self.processes: list[subprocess.Popen[bytes]] = []
         self._lifeline: int | None = None
         for path in (podpaths.OUTPUTS_VOLUME, podpaths.RUN, podpaths.STATE, podpaths.SECRET, podpaths.PODINFO):
@@ -118,7 +133,7 @@ class ShipPod:
         """A new life of `ship`."""
         environment = os.environ | {"DATUMS_ROOT": str(self.root), "PYTHONPATH": str(SOURCE)}
         with (self.root / "ship.log").open("ab") as log:
-            how = ["-m", "datums.transfer.ship"] if self.user is None else ["-c", _AS_USER, str(self.user)]
+            how = ["-c", _AT_PORT, str(self.agent_port)] if self.user is None else ["-c", _AS_USER, str(self.user)]
             process = subprocess.Popen([sys.executable, *how], env=environment, stdout=log, stderr=log)
         self.processes.append(process)
         return process
@@ -158,7 +173,7 @@ class ShipPod:
     def log(self) -> str:
         return (self.root / "ship.log").read_text()
 
-    def committed(self, seconds: float = 30.0) -> Commit:
+    def committed(self, seconds: float = 120.0) -> Commit:
         """The commit, once `ship` has given its verdict."""
 
         def verdict() -> bool:
@@ -170,11 +185,11 @@ class ShipPod:
         return self.commit()
 
     def commit(self) -> Commit:
-        return msgspec.json.decode(self.server.open(self.bucket).get(layout.commit_key(self.prefix)), type=Commit)
+        return msgspec.json.decode(self.store.get(layout.commit_key(self.prefix)), type=Commit)
 
     def entries(self) -> list[manifest.Entry]:
         """The committed manifest's entries, verified: its digest, its counts, and the bytes of every file."""
-        store, commit = self.server.open(self.bucket), self.commit()
+        store, commit = self.store, self.commit()
         reader = manifest.Reader(store.stream(commit.outputs.manifest.key))
         found = list(reader)
         assert reader.summary == manifest.Summary(commit.outputs.manifest.sha256, commit.outputs.files, commit.outputs.bytes)
@@ -184,7 +199,7 @@ class ShipPod:
         """(path, sequence) → bytes as they lie in the bucket; each checked against its digest."""
         import hashlib
 
-        store, found = self.server.open(self.bucket), {}
+        store, found = self.store, {}
         for entry in self.entries():
             if entry.is_directory:
                 continue
@@ -216,11 +231,14 @@ def pods(s3_server: S3Server, bucket: str) -> Iterator[Pods]:
     root = Path(tempfile.mkdtemp(prefix="datums-ship-"))
     root.chmod(0o755)
     made: list[ShipPod] = []
+    # One for all threads, opened before they start: opening hides for a moment what the environment has.
+    store = s3_server.open(bucket)
+    list(store.list("none/"))
 
     def make(**options: Any) -> ShipPod:
         directory = root / f"pod-{len(made)}"
         directory.mkdir()
-        pod = ShipPod(directory, s3_server, bucket, **options)
+        pod = ShipPod(directory, s3_server, bucket, store, **options)
         made.append(pod)
         return pod
 

@@ -54,7 +54,7 @@ def live_and_die(seed: int, pod: ShipPod) -> None:
     assert commit.outputs.refused == 0, (seed, commit.outputs.problems)
     # No key was written twice: every one that was begun is another one.
     begun = pod.ask("SELECT (SELECT coalesce(sum(given), 0) FROM keys), (SELECT sum(value) FROM facts WHERE name = 'packs')")
-    stored = [item.key.removeprefix(pod.prefix) for item in pod.server.open(pod.bucket).list(pod.prefix)]
+    stored = [item.key.removeprefix(pod.prefix) for item in pod.store.list(pod.prefix)]
     assert sum(not key.startswith("packs/") and "/" in key for key in stored) <= begun[0][0]
     assert sum(key.startswith("packs/") for key in stored) <= (begun[0][1] or 0)
     pod.close()

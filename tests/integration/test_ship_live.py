@@ -18,7 +18,7 @@ def test_files_are_uploaded_while_main_runs(pod: ShipPod) -> None:
     pod.main_starts()
     write(pod, "early.bin", b"early")
     wait_for(lambda: pod.ask("SELECT 1 FROM done"), what="the early upload")
-    store = pod.server.open(pod.bucket)
+    store = pod.store
     assert store.get(f"{pod.prefix}files/early.bin") == b"early"
     write(pod, "early.bin", b"later")
     pod.main_ends()
@@ -138,6 +138,6 @@ def test_links_that_are_swapped_in_during_the_upload_lead_nowhere(pods: Pods) ->
     pod.committed(60)
     found = pod.contents()
     assert found and set(found.values()) == {b"mine"}
-    listed = pod.server.open(pod.bucket).list("")
-    assert not any(b"SECRET" in pod.server.open(pod.bucket).get(item.key) for item in listed)
+    listed = pod.store.list("")
+    assert not any(b"SECRET" in pod.store.get(item.key) for item in listed)
     assert (secret / "f").exists()

@@ -12,7 +12,7 @@ from tests.integration.ship_kit import Pods, ShipPod, problems, run_to_commit, w
 
 
 def keys(pod: ShipPod) -> set[str]:
-    return {item.key.removeprefix(pod.prefix).partition("/")[0] for item in pod.server.open(pod.bucket).list(pod.prefix)}
+    return {item.key.removeprefix(pod.prefix).partition("/")[0] for item in pod.store.list(pod.prefix)}
 
 
 def small_files(pod: ShipPod, count: int, mode: int = 0o644) -> dict[tuple[str, int], bytes]:
@@ -28,7 +28,7 @@ def test_many_small_files_are_one_tar_that_anybody_can_read(pod: ShipPod, tmp_pa
     outcome = run_to_commit(pod).outputs
     assert (outcome.files, outcome.refused) == (501, 0)
     assert pod.contents() == expected | {("large", 0): bytes((1 << 20) + 1)}
-    store = pod.server.open(pod.bucket)
+    store = pod.store
     packs = [item.key for item in store.list(f"{pod.prefix}packs/")]
     assert packs == [f"{pod.prefix}packs/0.tar"] and keys(pod) >= {"files", "packs"}
     subprocess.run(["tar", "-xf", "-", "-C", tmp_path], input=store.get(packs[0]), check=True)

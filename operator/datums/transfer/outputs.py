@@ -151,6 +151,18 @@ def opened(root: int, path: str) -> Iterator[int]:
         os.close(fd)
 
 
+def read_some(fd: int, size: int, offset: int) -> bytes:
+    """At most `size` bytes of a file; none at its end.
+
+    Raises:
+        Refused: they cannot be read.
+    """
+    try:
+        return os.pread(fd, size, offset)
+    except OSError as error:
+        raise Refused(f"cannot be read: {error.strerror}") from None
+
+
 def read_exactly(fd: int, memory: memoryview, offset: int = 0) -> bool:
     """Fills the memory with a file's bytes from `offset` on; False where the file ends earlier.
 

@@ -15,9 +15,15 @@ def main() -> int:
     # Before anything that takes time to import: what a short main writes is lost when nobody has the FIFO open.
     lifeline = Lifeline(os.path.join(root, podpaths.LIFELINE.lstrip("/")))  # noqa: PTH118
 
+    from datums.transfer.database import StateError  # noqa: PLC0415
+    from datums.transfer.say import say  # noqa: PLC0415
     from datums.transfer.shipment import ShipPaths, ship  # noqa: PLC0415
 
-    ship(ShipPaths.below(root), lifeline)
+    try:
+        ship(ShipPaths.below(root), lifeline)
+    except StateError as error:
+        say(f"the pod's own state volume fails: {error.strerror}; free space on the node")
+        return 1
     return 0
 
 

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from datums.model import layout, podpaths
 from datums.model import plan as plans
-from datums.model import podpaths
 from datums.model.commit import GateResult, Phase, Report, Resolved
-from datums.transfer import packs as packing
 from datums.transfer import seal
-from datums.transfer.inventory import large_files, small_files, take_inventory, touched_files
-from datums.transfer.journal import Committed, Journal, Slot
+from datums.transfer.inventory import take_inventory
+from datums.transfer.journal import Committed, Journal
 from datums.transfer.lifeline import Lifeline, Main, StopLine
 from datums.transfer.live import LiveUploads
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places, drop_undone_takes
+from datums.transfer.remaining import left_to_do
 from datums.transfer.report import Reporter
 from datums.transfer.say import say
 from datums.transfer.strays import abort_strays
 from datums.transfer.uploads import Uploader
 
 _TICK_SECONDS = 0.2
-_PIECE = 128
 _GATE_SECONDS = 1.0
 _LAST_REPORT_SECONDS = 1.0
 
@@ -103,6 +99,7 @@ class Shipment:
             journal,
             threads=access.concurrency,
             part_bytes=access.part_size_mib << 20,
+            on_trouble=self._report,
         )
         self._main = Main(lifeline, str(paths.main_ended), started=journal.started, on_start=journal.note_started)
         self._stop = StopLine(str(paths.stop), str(paths.run / "stop"))
@@ -125,6 +122,7 @@ class Shipment:
                 self._await_main()
             self._save()
             reserving.join()
+            self._reserve()
             self._commit()
         self._verdict()
 
@@ -139,14 +137,20 @@ class Shipment:
 
     def _reserve(self) -> None:
         if not self._journal.set:
-            self._journal.note_set(seal.reserve_set(self._store, self._plan, self._access))
+            set_hex = seal.reserve_set(self._store, self._plan, self._access)
+            self._uploader.insist(lambda: self._journal.note_set(set_hex))
 
     def _abort_strays(self) -> None:
         going_on = {upload.upload for upload in self._journal.uploads()}
         begun = self._uploader.parts.begun
         prefix = seal.execution_prefix(self._plan, self._access)
-        attempt = self._plan.execution.attempt
-        abort_strays(self._store, prefix, attempt, lambda upload: upload.upload in going_on or upload.key in begun)
+        manifest = layout.manifest_key(seal.attempt_prefix(self._plan, self._access), "").partition(".")[0]
+        abort_strays(
+            self._store,
+            prefix,
+            self._plan.execution.attempt,
+            lambda upload: upload.upload in going_on or upload.key in begun or upload.key.startswith(manifest),
+        )
 
     def _abort_what_is_left(self) -> None:
         """All files are saved or refused: no upload of this attempt goes on."""
@@ -167,7 +171,8 @@ class Shipment:
             self._uploader.wait(0)
             if self._main.started:
                 self._report()
-        self._journal.note_ended(time.time())
+        ended = time.time()
+        self._uploader.insist(lambda: self._journal.note_ended(ended))
         live.stop()
 
     def _serve_main(self) -> None:
@@ -187,42 +192,25 @@ class Shipment:
         self._uploader.final = True
         self._phase = "Uploading"
         self._report()
-        self._totals = take_inventory(self._journal, self._places.files)
+        self._totals = self._uploader.insist(lambda: take_inventory(self._journal, self._places.files))
         self._report()
-        for submit in self._left_to_do():
+        for submit in left_to_do(self._journal, self._places, self._uploader, pack=self._packs):
             while not self._uploader.wait_for_room(_TICK_SECONDS):
                 self._report()
             submit()
         while not self._uploader.wait(_TICK_SECONDS):
             self._report()
 
-    def _left_to_do(self) -> Iterator[Callable[[], None]]:
-        """What hands the uploader the files that are not saved yet, a piece at a time: large ones first, for they take longest."""
-        uploader, journal = self._uploader, self._journal
-        taken = ((journal.path_of_take(token), token) for token, _ in self._places.taken_files())
-        known = itertools.chain(touched_files(journal), ((path, token) for path, token in taken if path is not None))
-        for slots in _pieces(large_files(journal, pack=self._packs)):
-            yield partial(uploader.submit_new, slots)
-        for slots in _pieces(known):
-            yield partial(uploader.submit, slots)
-        if self._packs:
-            small = small_files(journal)
-            first = list(itertools.islice(small, packing.MIN_FILES))
-            if len(first) < packing.MIN_FILES:
-                yield partial(uploader.submit_new, [file.slot for file in first])
-                return
-            for pack in packing.grouped(itertools.chain(first, small)):
-                yield partial(uploader.submit_pack, pack)
-
     def _commit(self) -> None:
         self._phase = "Committing"
         self._report()
         spool = self._paths.state / "manifest"
         resolved = _resolved(self._paths.state / "inputs.json")
-        listed = seal.write_manifest(self._store, self._plan, self._access, self._journal, resolved, spool)
-        self._abort_what_is_left()
-        saved = seal.commit(self._store, self._plan, self._access, self._journal, resolved, listed).outputs
-        self._journal.note_committed(Committed(saved.files, saved.bytes))
+        into = (self._store, self._plan, self._access, self._journal, resolved)
+        listed = self._uploader.insist(lambda: seal.write_manifest(*into, spool))
+        self._uploader.insist(self._abort_what_is_left)
+        saved = self._uploader.insist(lambda: seal.commit(*into, listed)).outputs
+        self._uploader.insist(lambda: self._journal.note_committed(Committed(saved.files, saved.bytes)))
         say(f"committed {saved.files} files, {saved.bytes} bytes; {saved.refused} refused")
 
     def _verdict(self) -> None:
@@ -261,11 +249,6 @@ class Shipment:
             rate = round((now_sent - sent) / (now - since))
             self._rate = now, now_sent, rate
         return rate
-
-
-def _pieces(slots: Iterator[Slot]) -> Iterator[list[Slot]]:
-    while piece := list(itertools.islice(slots, _PIECE)):
-        yield piece
 
 
 def _resolved(path: Path) -> Resolved:

@@ -12,7 +12,7 @@ from datums.model import layout
 from datums.stores.errors import UnsupportedKey
 from datums.transfer.buffers import Buffers
 from datums.transfer.journal import Done, Journal, Slot
-from datums.transfer.outputs import Identity, NoDescriptors, Refused, is_open_for_writing, opened, read_exactly
+from datums.transfer.outputs import Identity, NoDescriptors, Refused, is_open_for_writing, opened, read_exactly, read_some
 from datums.transfer.parts import Lost, Parts
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places
@@ -150,7 +150,7 @@ class Singles:
         if size > _SMALL_BYTES:
             with self._buffers.lent(size) as memory:
                 return self._put(task, fd, expected, memory) if read_exactly(fd, memory) else None
-        data = os.pread(fd, size, 0)
+        data = read_some(fd, size, 0)
         return self._put(task, fd, expected, data) if len(data) == size else None
 
     def _put(self, task: Task, fd: int, expected: Identity, data: Buffer) -> Done | None:
@@ -168,7 +168,7 @@ class Singles:
 def _digest(fd: int) -> str:
     digest = hashlib.sha256()
     offset = 0
-    while data := os.pread(fd, _READ_BYTES, offset):
+    while data := read_some(fd, _READ_BYTES, offset):
         digest.update(data)
         offset += len(data)
     return digest.hexdigest()

@@ -11,7 +11,6 @@ from datums.model import layout
 from datums.transfer import packs
 from datums.transfer.buffers import Buffers
 from datums.transfer.crew import Crew
-from datums.transfer.database import StateError
 from datums.transfer.journal import Done, Journal, Slot
 from datums.transfer.outputs import Gone, Refused
 from datums.transfer.parts import Parts
@@ -40,15 +39,25 @@ class Uploader:
         journal: remembers keys and digests.
         threads: at most so many uploads at a time.
         part_bytes: a larger file is sent in parts.
+        on_trouble: called when `trouble` has changed, from any thread.
     """
 
     def __init__(
-        self, store: PatientStore, prefix: str, places: Places, journal: Journal, *, threads: int, part_bytes: int
+        self,
+        store: PatientStore,
+        prefix: str,
+        places: Places,
+        journal: Journal,
+        *,
+        threads: int,
+        part_bytes: int,
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._prefix = prefix
         self._places = places
         self._journal = journal
+        self._on_trouble = on_trouble
         self._buffers = buffers = Buffers(_MEMORY_BYTES)
         self.parts = Parts(store, prefix, journal, buffers, threads, self._count)
         self._singles = Singles(store, prefix, places, journal, self.parts, buffers, part_bytes, self._count)
@@ -109,16 +118,18 @@ class Uploader:
         return slot in self._known
 
     def insist(self, what: Callable[[], T]) -> T:
-        """What the call returns, once the state volume takes what it has to remember."""
+        """What the call returns, once the pod's own volumes take what it has to remember."""
         while True:
             try:
                 answer = what()
-            except StateError as error:
-                self.trouble = f"the pod's own state volume fails: {error.strerror or error}; free space on the node"
+            except OSError as error:
+                self.trouble = f"the pod's own volumes fail: {error.strerror or error}; free space on the node"
+                self._on_trouble()
                 time.sleep(_STATE_SECONDS)
             else:
                 if self.trouble:
                     self.trouble = ""
+                    self._on_trouble()
                 return answer
 
     def _wait(self, seconds: float, for_what: Callable[[], bool]) -> bool:
