@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from datums.transfer.database import Kind
 from datums.transfer.inventory import large_files, small_files, take_inventory, touched_files
 from datums.transfer.journal import Done, Journal
 from datums.transfer.live import quiet_seconds
-from datums.transfer.outputs import Directories, Gone, Identity, is_open_for_writing, opened, walk
+from datums.transfer.outputs import Directories, Gone, Identity, NoDescriptors, is_open_for_writing, opened, walk
 
 MAIN = "/valohai/outputs"
 
@@ -151,3 +152,18 @@ def test_directories_are_opened_once_for_files_in_order(root: int, outputs: Path
             with pytest.raises(OSError):
                 directories.open_file(path)
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+def test_too_few_file_descriptors_are_told_with_their_number(root: int, outputs: Path) -> None:
+    (outputs / "f").touch()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = os.dup(root)
+    os.close(most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        with pytest.raises(NoDescriptors, match=f"at most {most} at once"), opened(root, "f"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with opened(root, "f"):
+        pass
