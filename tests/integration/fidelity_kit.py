@@ -199,11 +199,16 @@ class FetchPod:
 
 
 class ForkedPod(ShipPod):
-    """A pod whose `ship` starts in milliseconds. Its directory is made."""
+    """A pod whose `ship` starts in milliseconds.
 
-    def __init__(self, root: Path, server: S3Server, bucket: str, **more: Any) -> None:
+    Args:
+        root: its directory, which is made.
+        store: the bucket, to look into; opened here where there is none. Tests that work in threads open it before.
+    """
+
+    def __init__(self, root: Path, server: S3Server, bucket: str, store: Store | None = None, **more: Any) -> None:
         root.mkdir()
-        super().__init__(root, server, bucket, **more)
+        super().__init__(root, server, bucket, store or server.open(bucket), **more)
 
     def start(self, **options: Any) -> Any:
         process = forked.start("datums.transfer.ship", self.root, log=self.root / "ship.log", **options)

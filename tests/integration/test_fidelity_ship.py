@@ -45,10 +45,12 @@ Shipping = Callable[..., None]
 def shipping(shared_bucket: str, s3_server: S3Server, tmp_path: Path) -> Shipping:
     """Saves all files through a proxy, from a new pod, and checks what was committed."""
     made = iter(range(1 << 30))
+    store = s3_server.open(shared_bucket)
+    list(store.list("none/"))
 
     def run(proxy: FaultProxy, *, live: bool = False, constants: Mapping[str, object] | None = None, **access: Any) -> None:
         root = tmp_path / f"pod-{next(made)}"
-        pod = ForkedPod(root, s3_server, shared_bucket, endpoint=proxy.endpoint, part_size_mib=5, **access)
+        pod = ForkedPod(root, s3_server, shared_bucket, store, endpoint=proxy.endpoint, part_size_mib=5, **access)
         try:
             if live:
                 pod.start(constants=constants)
