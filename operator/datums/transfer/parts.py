@@ -90,7 +90,7 @@ class Parts:
     def abandon(self, upload: Upload) -> None:
         """Throws away what was sent."""
         key = layout.file_key(self._prefix, upload.path, upload.number)
-        self._store.call(key, lambda store: store.abort_upload(key, upload.upload), accept=(NotFound,))
+        self._store.try_to(key, lambda store: store.abort_upload(key, upload.upload))
         self._journal.forget_upload(upload.slot)
 
     def _resumed(self, slot: Slot, identity: Identity) -> Upload | None:

@@ -24,6 +24,7 @@ from datums.transfer.say import say
 _FIRST_SECONDS = 0.2
 _MAX_SECONDS = 10.0
 _LOG_SECONDS = 30.0
+_TRIES = 6
 _SLOWEST = 1 << 20
 """Bytes a second that any line is expected to carry before a request that only sends is said to be stuck."""
 _CREDENTIALS_SECONDS = 1.0
@@ -99,6 +100,26 @@ class PatientStore:
                     return answer
                 time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
                 pause = min(_MAX_SECONDS, pause * 2)
+
+    def try_to(self, key: str, what: Callable[[Store], T]) -> T | None:
+        """What the call returns, after a few tries at most: for what is good to do, but no reason to wait. None where it fails.
+
+        Args:
+            key: of the object that it is about.
+            what: the call.
+        """
+        pause = _FIRST_SECONDS
+        for left in reversed(range(_TRIES)):
+            try:
+                with self._pace.slot():
+                    return what(self._current())
+            except (StoreError, OSError, msgspec.MsgspecError) as error:
+                if not left or not getattr(error, "retryable", True):
+                    say(f"{error}; going on without it")
+                    return None
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            pause *= 2
+        return None
 
     def _current(self) -> Store:
         # A look at the file for every request would cost as much as its signature.
