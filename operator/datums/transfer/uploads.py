@@ -16,6 +16,7 @@ from datums.transfer.outputs import Gone, Refused
 from datums.transfer.parts import Parts
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places
+from datums.transfer.say import say
 from datums.transfer.single import Outcome, Singles, Task
 
 _MEMORY_BYTES: Final = 112 << 20
@@ -123,8 +124,11 @@ class Uploader:
             try:
                 answer = what()
             except OSError as error:
-                self.trouble = f"the pod's own volumes fail: {error.strerror or error}; free space on the node"
-                self._on_trouble()
+                trouble = f"the pod's own volumes fail: {error.strerror or error}; free space on the node"
+                if trouble != self.trouble:
+                    self.trouble = trouble
+                    say(trouble)
+                    self._on_trouble()
                 time.sleep(_STATE_SECONDS)
             else:
                 if self.trouble:
