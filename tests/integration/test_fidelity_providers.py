@@ -65,6 +65,7 @@ def test_no_commit_is_overwritten_where_the_provider_ignores_the_condition(
     secrets = {key["AWS_ACCESS_KEY_ID"]: key["AWS_SECRET_ACCESS_KEY"]}
     with FaultProxy(s3_server.endpoint, profile=PROFILES["ovh"], secrets=secrets) as proxy:
         here = {"kind": "ovh", "account": "project", "endpoint": proxy.endpoint, "conditional_put": False}
+        here["checksums"] = "WhenRequired"  # as the operator has it for this kind
         first = ForkedPod(tmp_path / "first", s3_server, bucket, **here)
         second = ForkedPod(tmp_path / "second", s3_server, bucket, **here)
         second.execution = first.execution
