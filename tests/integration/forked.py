@@ -20,7 +20,7 @@ from typing import Any
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([
     __name__, "datums.transfer.fetch", "datums.transfer.ship", "datums.transfer.shipment", "datums.transfer.download",
-    "datums.transfer.fetch_resolve", "datums.stores.s3", "urllib3",
+    "datums.transfer.fetch_resolve", "datums.stores.s3", "pycurl",
 ])  # fmt: skip
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from datums.model import layout, manifest, plan, podpaths
 from datums.model.commit import Commit
 from datums.model.plan import ExecutionRef, OutputPlan, Plan, StoreAccess
 from datums.stores.protocol import Store
+from tests.integration.journal_reader import JournalReader
 from tests.integration.s3_fixture import S3Server
 
 SOURCE = Path(__file__).parents[2] / "operator"
@@ -40,7 +39,7 @@ NAMESPACE = "churn"
 NOBODY = 65534
 # Another user may not be allowed to read this Python's files: everything is imported before it becomes that user.
 _AS_USER = """
-import encodings.idna, http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib3
+import encodings.idna, http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib.request, xml.etree.ElementTree
 import datums.stores.s3, datums.stores.s3_listing, datums.stores.s3_parts, datums.stores.s3_requests, datums.stores.upload
 import datums.transfer.local_agent, datums.transfer.shipment
 from datums.transfer import ship
@@ -92,6 +91,7 @@ class ShipPod:
             self.agent_port: int = free.getsockname()[1]
         self.processes: list[subprocess.Popen[bytes]] = []
         self._lifeline: int | None = None
+        self._journal = JournalReader(self.at(podpaths.STATE) / "journal.db", user)
         for path in (podpaths.OUTPUTS_VOLUME, podpaths.RUN, podpaths.STATE, podpaths.SECRET, podpaths.PODINFO):
             self.at(path).mkdir(parents=True)
         self.outputs.mkdir()
@@ -157,21 +157,15 @@ class ShipPod:
 
     def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the journal answers; nothing where there is none yet."""
-        path = self.at(podpaths.STATE) / "journal.db"
-        if not path.exists():
-            return []
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            try:
-                return database.execute(query, values).fetchall()
-            except sqlite3.OperationalError:  # its tables are being made
-                return []
+        return self._journal.ask(query, values)
 
     def is_saved(self, path: str) -> bool:
         """Whether a file of this path lies in the store."""
         return bool(self.ask("SELECT 1 FROM done WHERE path = ?", path))
 
     def log(self) -> str:
-        return (self.root / "ship.log").read_text()
+        log = self.root / "ship.log"
+        return log.read_text() if log.exists() else ""
 
     def committed(self, seconds: float = 120.0) -> Commit:
         """The commit, once `ship` has given its verdict."""
@@ -215,6 +209,10 @@ class ShipPod:
     def close(self) -> None:
         if self._lifeline is not None:
             os.close(self._lifeline)
+        self._journal.close()
+        if self.processes:
+            # Shown where the test has failed: a wait in vain may be for a `ship` that has ended.
+            print(f"--- {self.root.name}, ended: {[process.poll() for process in self.processes]}\n{self.log()}")
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
@@ -231,9 +229,7 @@ def pods(s3_server: S3Server, bucket: str) -> Iterator[Pods]:
     root = Path(tempfile.mkdtemp(prefix="datums-ship-"))
     root.chmod(0o755)
     made: list[ShipPod] = []
-    # One for all threads, opened before they start: opening hides for a moment what the environment has.
     store = s3_server.open(bucket)
-    list(store.list("none/"))
 
     def make(**options: Any) -> ShipPod:
         directory = root / f"pod-{len(made)}"

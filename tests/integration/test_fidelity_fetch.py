@@ -121,8 +121,8 @@ def test_a_certificate_expires_before_any_request(fetching: Fetching, s3_server:
     def trial(number: int) -> None:
         script = Script([at(number, "certificate")])
         with FaultProxy(s3_server.endpoint, script, certificates=certificates) as proxy:
-            reason = fetching(proxy, concurrency=2, ca_bundle=certificates.ca_bundle).result.reason
-            assert reason in ("", "StoreNotReady"), proxy.faults
+            result = fetching(proxy, concurrency=2, ca_bundle=certificates.ca_bundle).result
+            assert result.reason in ("", "StoreNotReady"), f"{result}\n{proxy.faults}"
 
     requests = count(fetching, s3_server)
     sweep([(f"certificate, request {number}", lambda number=number: trial(number)) for number in range(1, requests + 1)])

@@ -133,7 +133,7 @@ def read_answer(text: str) -> Answer:
     )
 
 
-def read_error_body(status: int, body: bytes, retry_after: float = 0.0) -> Answer:
+def read_error_body(status: int, body: bytes | bytearray, retry_after: float = 0.0) -> Answer:
     """What the body of an error in S3's form tells, which Azure's is, too.
 
     Args:

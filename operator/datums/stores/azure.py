@@ -19,9 +19,9 @@ from datums.stores import errors
 from datums.stores.answers import Answer, other_protocol, read_answer
 from datums.stores.azure_codes import AZURE_CODES, NO_BUCKET, refine
 from datums.stores.azure_key import Credential, credential_of
-from datums.stores.bucket import Bucket
 from datums.stores.clients import ONE_TRY, client_options
 from datums.stores.listing import Keys, Paged
+from datums.stores.obstore_bucket import ObstoreBucket
 from datums.stores.protocol import ObjectInfo, PendingUpload
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UNKEPT: Final = re.compile(r"\\|\.(?:/|$)")
 
 
-class AzureStore(Bucket):
+class AzureStore(ObstoreBucket):
     """One container. An upload is a random name that its blocks' names begin with: nothing is sent to begin one."""
 
     most_parts: ClassVar[int] = 50_000

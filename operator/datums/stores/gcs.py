@@ -17,11 +17,11 @@ from datums.model.places import service_url
 from datums.model.plan import StoreAccess
 from datums.stores import errors
 from datums.stores.answers import Answer, other_protocol
-from datums.stores.bucket import Bucket
 from datums.stores.clients import ONE_TRY, client_options
 from datums.stores.gcs_codes import GCS_CODES, NO_BUCKET, read_text
 from datums.stores.gcs_key import KEY, service_account
 from datums.stores.listing import Keys, Paged
+from datums.stores.obstore_bucket import ObstoreBucket
 from datums.stores.protocol import ObjectInfo, PendingUpload
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Page(msgspec.Struct, rename="camel"):
     next_page_token: str = ""
 
 
-class GCSStore(Bucket):
+class GCSStore(ObstoreBucket):
     """One bucket. An object is pinned by its generation; the list tells no ETag, for that of the JSON API is another."""
 
     parts_in_order = True

@@ -20,7 +20,7 @@ from datums.model.plan import StoreAccess
 from datums.stores.answers import Answer
 from datums.stores.errors import StoreError
 from datums.stores.gcs_codes import CLOCK, read_body
-from datums.stores.wire import Reply, Wire, WireError
+from datums.stores.wire import Reply, Request, Wire, WireError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -44,7 +44,7 @@ class JsonAPI:
         self._bucket = quote(access.bucket, safe="")
         self._credentials = _credentials(key) if key else None
         self._refreshing = Lock()
-        self._wire = Wire(self._service, ca_bundle=access.ca_bundle, proxy=access.proxy, connections=access.concurrency)
+        self._wire = Wire(self._service, ca_bundle=access.ca_bundle, proxy=access.proxy)
 
     def objects(self, **query: str) -> str:
         """The target that lists the bucket."""
@@ -87,7 +87,7 @@ class JsonAPI:
                 # A key signs by itself: nobody is asked for a token.
                 self._credentials.before_request(None, method, f"{self._service}{target}", every)
         try:
-            reply = self._wire.send(method, target, every, body, _MOST)
+            reply = self._wire.send(Request(method, target, every, body), _MOST)
         except WireError as error:
             raise fail(Answer(network=str(error))) from None
         if reply.status not in expected:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from datums.stores import errors
-from datums.stores.protocol import ObjectInfo, PendingUpload, Readable, SentPart, Store
+from datums.stores.protocol import Batch, ObjectInfo, PendingUpload, Readable, SentPart, Store
+from datums.stores.thread_batch import ThreadBatch
 from datums.stores.upload import put_file
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class RetryingStore:
         self, key: str, file: Readable, size: int, on_progress: Callable[[int], None] | None = None, *, in_parts: bool = False
     ) -> None:
         put_file(self, key, file, size, on_progress, in_parts=in_parts)
+
+    def batch(self, at_once: int) -> Batch[Any]:
+        return ThreadBatch(self, at_once)
 
     def begin_upload(self, key: str) -> str:
         return self._try(lambda: self._store.begin_upload(key))

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-from obstore.store import S3Store as Obstore
 
 from datums.model.places import service_url
 from datums.model.plan import StoreAccess
 from datums.stores import errors
 from datums.stores.answers import other_protocol
-from datums.stores.bucket import Bucket
-from datums.stores.clients import ONE_TRY, client_options
-from datums.stores.protocol import ObjectInfo, PendingUpload, SentPart
+from datums.stores.bucket import UNTOLD, Bucket
+from datums.stores.protocol import Batch, ObjectInfo, PendingUpload, SentPart
 from datums.stores.s3_codes import S3_CODES, SESSION_CODES
 from datums.stores.sigv4 import Signer
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
     from typing_extensions import Buffer
 
     from datums.stores.s3_requests import S3Requests
+    from datums.stores.wire import Reply
 
-_SMALL_BYTES: Final = 1 << 20
-"""Up to here obstore's PUT is the cheaper one, though it goes through the bytes with SHA-256; and it must be sent within
-`clients.SILENCE_SECONDS`, which obstore counts from the beginning of the request."""
+_EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
+_ERROR_BYTES: Final = 64 << 10
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 
 
 class S3Store(Bucket):
@@ -35,8 +34,72 @@ class S3Store(Bucket):
 
     def __init__(self, access: StoreAccess, credentials: Mapping[str, str]) -> None:
         signer = None if access.anonymous else _signer(access, credentials)
-        super().__init__(access, _open(access, signer), SESSION_CODES if signer and signer.session_token else S3_CODES)
+        super().__init__(access, SESSION_CODES if signer and signer.session_token else S3_CODES)
         self._signer = signer
+
+    def head(self, key: str) -> ObjectInfo:
+        self.check_key(key)
+        try:
+            headers: Mapping[str, str] = self._requests.send("HEAD", key, {}, "read").headers
+        except errors.StoreError as error:
+            if type(error) not in UNTOLD:
+                raise
+            with self._requests.receive(key, {}, {}) as incoming:
+                headers = incoming.headers
+        self._check_version(key, headers.get("etag", ""), "", "", "")
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415  10 ms
+
+        return ObjectInfo(
+            key,
+            int(headers.get("content-length", 0)),
+            headers["etag"],
+            parsedate_to_datetime(headers.get("last-modified", _EPOCH)).timestamp(),
+            headers.get("x-amz-version-id", ""),
+        )
+
+    def get(self, key: str, limit: int = 64 << 20) -> bytes:
+        self.check_key(key)
+        with self._requests.receive(key, {}, {}) as incoming:
+            size = self._expected(key, incoming.status, incoming.headers, 0, None, "", "")
+            if size > limit:
+                raise self._corrupt(key, f"has {size} bytes, expected are at most {limit}")
+            data = b"".join(incoming.chunks())
+        if len(data) != size:
+            raise self._cut(key, len(data), size)
+        return data
+
+    def read(self, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> Buffer:
+        self.check_key(key)
+        query, headers = _asked(offset, length, etag, version)
+        reply = self._requests.send("GET", key, query, "read", headers=headers, limit=length + _ERROR_BYTES)
+        return self._whole(key, reply, offset, length, etag, version)
+
+    def stream(
+        self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
+    ) -> Iterator[Buffer]:
+        if length == 0:
+            return  # no service has a range of nothing
+        self.check_key(key)
+        got = 0
+        with self._requests.receive(key, *_asked(offset, length, etag, version)) as incoming:
+            size = self._expected(key, incoming.status, incoming.headers, offset, length, etag, version)
+            for chunk in incoming.chunks():
+                got += len(chunk)
+                if got > size:
+                    break
+                yield chunk
+        if got != size:
+            raise self._cut(key, got, size)
+
+    def delete(self, key: str) -> None:
+        self.check_key(key)
+        with suppress(errors.NotFound):
+            self._requests.send("DELETE", key, {}, "remove")
+
+    def batch(self, at_once: int) -> Batch[Any]:
+        from datums.stores.s3_batch import S3Batch  # noqa: PLC0415
+
+        return S3Batch(self._requests, at_once, self.check_key, _asked, self._whole)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         from datums.stores.s3_listing import list_objects  # noqa: PLC0415
@@ -82,44 +145,54 @@ class S3Store(Bucket):
 
     @cached_property
     def _requests(self) -> S3Requests:
-        # Here, for a pod that neither lists nor writes anything large need not pay for a second HTTP client.
+        # Here, for a store that is not used need not pay for an HTTP client.
         from datums.stores.s3_requests import S3Requests  # noqa: PLC0415
 
         return S3Requests(self._access, _bucket_url(self._access), self._signer, self.failed)
 
     def _write(self, key: str, data: Buffer, *, if_absent: bool) -> None:
-        if memoryview(data).nbytes <= _SMALL_BYTES:
-            return super()._write(key, data, if_absent=if_absent)
         self.check_key(key)
         try:
             self._requests.send_bytes(key, {}, data, headers={"if-none-match": "*"} if if_absent else {})
         except errors.Changed:
             raise self._taken(key) from None
-        return None
+
+    def _whole(self, key: str, reply: Reply, offset: int, length: int, etag: str, version: str) -> Buffer:
+        """The bytes of an answer that is what was asked for."""
+        size = self._expected(key, reply.status, reply.headers, offset, length, etag, version)
+        if len(reply.body) != size:
+            raise self._cut(key, len(reply.body), size)
+        return reply.body
+
+    def _expected(
+        self, key: str, status: int, headers: Mapping[str, str], offset: int, length: int | None, etag: str, version: str
+    ) -> int:
+        """How many bytes an answer has, if it is what was asked for."""
+        self._check_version(key, headers.get("etag", ""), etag, headers.get("x-amz-version-id", ""), version)
+        size = headers.get("content-length", "")
+        start, end = 0, int(size) if size.isdecimal() else -1
+        if status == 206 and (match := _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))):
+            start, end = int(match[1]), int(match[2]) + 1
+        if end < 0 or start != offset:
+            raise other_protocol(self.target(key), self._codes, "another range than was asked for")
+        if length is not None and end != offset + length:
+            if status != 206:
+                raise other_protocol(self.target(key), self._codes, "another range than was asked for")
+            raise self._corrupt(key, f"ends at byte {end}, and was to be read up to {offset + length}")
+        return end - start
 
     def _odd(self, prefix: str) -> Callable[[str], errors.StoreError]:
         return partial(other_protocol, self.target(prefix), self._codes)
 
 
-def _open(access: StoreAccess, signer: Signer | None) -> Obstore:
-    path_style = _path_style(access)
-    config: S3Config = {
-        "region": _region(access),
-        "virtual_hosted_style_request": not path_style,
-        # obstore wants the bucket in the host itself where that addresses it, and adds it to the path where not.
-        "endpoint": _service_url(access) if path_style else _bucket_url(access),
-        "disable_bulk_delete": True,  # not every service has it, and one object is removed at a time
-    }
-    if signer is None:
-        config["skip_signature"] = True
-    else:
-        config["access_key_id"], config["secret_access_key"] = signer.access_key_id, signer.secret_access_key
-        if signer.session_token:
-            config["session_token"] = signer.session_token
-    if access.checksums == "WhenSupported":
-        # The signature needs it already.
-        config["checksum_algorithm"] = "SHA256"
-    return Obstore(access.bucket, config=config, client_options=client_options(access), retry_config=ONE_TRY)
+def _asked(offset: int, length: int | None, etag: str, version: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Query and headers that ask for a range of a version."""
+    headers = {}
+    if length is not None or offset:
+        headers["range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+    if etag:
+        headers["if-match"] = etag
+    return {"versionId": version} if version else {}, headers
 
 
 def _signer(access: StoreAccess, credentials: Mapping[str, str]) -> Signer:

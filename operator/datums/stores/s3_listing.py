@@ -38,7 +38,8 @@ def list_objects(requests: S3Requests, prefix: str, odd: Callable[[str], StoreEr
         # A page that something on the way has kept, or mixed up, would leave a gap that nobody sees.
         if (root.findtext("{*}ContinuationToken") or token) != token:
             raise odd("it gave another page of the list than was asked for")
-        found = [_object(item, encoded=_encoded(root)) for item in root.iterfind("{*}Contents")]
+        encoded = root.findtext("{*}EncodingType") == "url"
+        found = [_object(item, encoded=encoded) for item in root.iterfind("{*}Contents")]
         before = last
         for each in found:
             if not each.key.startswith(prefix):
@@ -63,8 +64,9 @@ def list_uploads(requests: S3Requests, prefix: str, odd: Callable[[str], StoreEr
             query["key-marker"], _, query["upload-id-marker"] = marker.partition(_SEPARATOR)
         root = _get(requests, query, "ListMultipartUploadsResult", prefix)
         found = [
-            PendingUpload(_key(item, encoded=False), item.findtext("{*}UploadId") or "", _time(item.findtext("{*}Initiated") or ""))
-            for item in root.iterfind("{*}Upload")
+            PendingUpload(text["Key"], text.get("UploadId", ""), _time(text.get("Initiated", "")))
+            for text in map(_texts, root.iterfind("{*}Upload"))
+            if text.get("Key")
         ]
         following = _following(root, "NextKeyMarker", odd)
         if following:
@@ -90,21 +92,19 @@ def _following(root: Element, name: str, odd: Callable[[str], StoreError]) -> st
 
 
 def _object(item: Element, *, encoded: bool) -> ObjectInfo:
+    said = _texts(item)
+    key = said.get("Key", "")
     return ObjectInfo(
-        key=_key(item, encoded=encoded),
-        size=int(item.findtext("{*}Size") or 0),
-        etag=item.findtext("{*}ETag") or "",
-        last_modified=_time(item.findtext("{*}LastModified") or ""),
+        key=unquote_plus(key) if encoded else key,
+        size=int(said.get("Size") or 0),
+        etag=said.get("ETag", ""),
+        last_modified=_time(said.get("LastModified", "")),
     )
 
 
-def _key(item: Element, *, encoded: bool) -> str:
-    key = item.findtext("{*}Key") or ""
-    return unquote_plus(key) if encoded else key
-
-
-def _encoded(root: Element) -> bool:
-    return root.findtext("{*}EncodingType") == "url"
+def _texts(item: Element) -> dict[str, str]:
+    """What the children of an element say, by their names without namespace. `findtext` takes four times as long."""
+    return {child.tag.rpartition("}")[2]: child.text or "" for child in item}
 
 
 def _time(text: str) -> float:

@@ -1,6 +1,6 @@
 """AWS Signature Version 4. Pure: the time is an argument.
 
-Only for the calls that obstore has no form for; source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+Source: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 """Instead of the body's digest: the signature does not cover the body."""
+
+
+_OF_NOTHING: Final = hashlib.sha256().hexdigest()
 
 
 class Signer(NamedTuple):
@@ -40,6 +44,8 @@ def key_path(key: str) -> str:
 
 def digest(body: Buffer) -> str:
     """The body's digest, for `headers`."""
+    if not body:
+        return _OF_NOTHING
     return hashlib.sha256(body).hexdigest()
 
 
@@ -64,21 +70,35 @@ def headers(
         payload: from `digest`, or `UNSIGNED`.
         others: further headers, which are signed as well; names in lower case.
     """
-    stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+    stamp = _stamp(now.replace(microsecond=0))
+    day = stamp[:8]
     signed = {**others, "host": host, "x-amz-content-sha256": payload, "x-amz-date": stamp}
     if signer.session_token:
         signed["x-amz-security-token"] = signer.session_token
-    names = ";".join(sorted(signed))
-    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+    ordered = sorted(signed.items())
+    names = ";".join([name for name, _ in ordered])
+    lines = "".join([f"{name}:{value}\n" for name, value in ordered])
     request = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
     scope = f"{day}/{signer.region}/s3/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = b"AWS4" + signer.secret_access_key.encode()
-    for part in (day, signer.region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    signed.pop("host")  # the HTTP client writes it
+    signature = hmac.digest(_key(signer.secret_access_key, day, signer.region), text.encode(), "sha256").hex()
+    del signed["host"]  # the HTTP client writes it
     signed["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={signer.access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     return signed
+
+
+@lru_cache(maxsize=16)
+def _key(secret_access_key: str, day: str, region: str) -> bytes:
+    """What signs every request of a day."""
+    key = b"AWS4" + secret_access_key.encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+@lru_cache(maxsize=4)
+def _stamp(now: datetime) -> str:
+    """The time of all requests of a second."""
+    return now.strftime("%Y%m%dT%H%M%SZ")

@@ -1,26 +1,42 @@
-"""HTTP requests of our own, for what obstore has no form for: each is sent once, to one service, and follows nothing."""
+"""HTTP/1.1 with one service, by libcurl: one request at a time, an answer whose body is taken as it comes, or many small requests
+at once in one thread.
+
+Why libcurl: a thread for each request spends more on handing over the interpreter's lock than on the request; one thread that has
+many in flight moves small objects several times as fast (docs/performance.md).
+"""
 
 from __future__ import annotations
 
-import ssl
+import os
 import time
-from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
+import pycurl
 
 from datums.stores.clients import CONNECT_SECONDS, SILENCE_SECONDS, USER_AGENT
-from datums.stores.timed import bound_answers
+from datums.stores.wire_errors import explain
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_SLICE: Final = 256 << 10
-_SPARE: Final = 8
+T = TypeVar("T")
+
+ANSWER_SECONDS: Final = 600.0
+"""For a request and its answer, besides the time that a slow line needs for the bytes that are sent: S3 may need minutes to put a
+large object together, and sends spaces meanwhile."""
+_SLOWEST: Final = 4 << 10
+"""Bytes a second. What is sent or received more slowly for `SILENCE_SECONDS` is broken off."""
+_SMALL_BYTES: Final = 1 << 20
+"""A body up to here is handed over whole."""
+_RECEIVED_AT_ONCE: Final = 256 << 10
+_ERROR_BYTES: Final = 64 << 10
+_LOOK_SECONDS: Final = 1.0
+_NOT_AFTER_ALL: Final = ("accept:", "content-type:", "expect:", "transfer-encoding:")
+"""Headers that libcurl would add, and that would not be signed."""
 
 
 class Reply(NamedTuple):
@@ -28,14 +44,19 @@ class Reply(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    """Names in lower case."""
+    body: bytearray
 
     @property
     def retry_after(self) -> float:
         """Seconds that the service asks to wait; 0 where it does not say."""
         said = self.headers.get("retry-after", "")
+        if not said:
+            return 0.0
         if said.isdigit():
             return float(said)
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415  some milliseconds
+
         try:
             return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
         except ValueError:
@@ -46,95 +67,344 @@ class WireError(Exception):
     """No answer, or not a whole one. The text says what the network layer says, and `Connect` where it got no further."""
 
 
+class Request(NamedTuple):
+    """What is sent."""
+
+    method: str
+    target: str
+    """Path and query, encoded; begins with a slash."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: Buffer = b""
+
+
 class Wire:
-    """A pool of connections to one service. Safe to use from several threads.
+    """Connections to one service. Safe to use from several threads.
 
     Args:
         url: of the service, perhaps with a path, which is left aside.
         ca_bundle: PEM of authorities to trust besides the public ones.
-        proxy: URL; empty for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …), as obstore does.
-        connections: that are kept open.
+        proxy: URL; empty for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
     """
 
-    def __init__(self, url: str, *, ca_bundle: str = "", proxy: str = "", connections: int = 16) -> None:
+    def __init__(self, url: str, *, ca_bundle: str = "", proxy: str = "") -> None:
         service = urlsplit(url)
         self.host = service.netloc
-        port = service.port or (443 if service.scheme == "https" else 80)
-        proxy = proxy or _environment_proxy(service.scheme, service.hostname or "")
-        # Through a proxy, a request over plain http names the whole URL.
-        self._before = f"{service.scheme}://{service.netloc}" if proxy and service.scheme == "http" else ""
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
-        common: dict[str, object] = {"maxsize": connections + _SPARE, "timeout": timeout}
+        self._origin = f"{service.scheme}://{service.netloc}"
+        self._options: list[tuple[int, Any]] = [
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.PATH_AS_IS, 1),  # keys can hold `..`
+            (pycurl.PROXY, proxy or _environment_proxy(service.scheme, service.hostname or "")),
+            (pycurl.NOPROXY, ""),
+            (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
+            (pycurl.LOW_SPEED_LIMIT, _SLOWEST),
+            (pycurl.LOW_SPEED_TIME, SILENCE_SECONDS),
+            (pycurl.BUFFERSIZE, _RECEIVED_AT_ONCE),
+            (pycurl.UPLOAD_BUFFERSIZE, _RECEIVED_AT_ONCE),
+            (pycurl.TCP_NODELAY, 1),
+        ]
         if service.scheme == "https":
-            common["ssl_context"] = _trusting(ca_bundle)  # some 10 ms, for all the public authorities
-        manager = _through(proxy, common) if proxy else urllib3.PoolManager(**common)  # type: ignore[arg-type]
-        # The pool itself, for the manager would take away `..` from a path.
-        self._pool = manager.connection_from_host(service.hostname, port, service.scheme)
-        bound_answers(self._pool)
+            from datums.stores.wire_trust import trust  # noqa: PLC0415  some milliseconds
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: Buffer, limit: int) -> Reply:
+            self._options += trust(ca_bundle)
+        self._lock = Lock()
+        self._handles: list[pycurl.Curl] = []
+        self._lanes: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
+
+    def send(self, request: Request, limit: int) -> Reply:
         """Sends a request and takes its answer.
 
         Args:
-            target: path and query, encoded; begins with a slash.
             limit: the most bytes of an answer that are taken.
 
         Raises:
             WireError
         """
-        size = memoryview(body).nbytes
-        every = {**headers, "host": self.host, "content-length": str(size), "user-agent": USER_AGENT}
+        with self._lock:
+            handle = self._handles.pop() if self._handles else None
+        exchange = Exchange(handle or self.handle(), self._origin, request, limit)
         try:
-            response = self._pool.urlopen(
-                method,
-                self._before + target,
-                body=_slices(body) if size else None,  # type: ignore[arg-type]  # whatever a socket can send
-                headers=every,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            try:
-                data = response.read(limit)
-                # Only reading at the end raises for an answer that is shorter than it says.
-                if response.read(1):
-                    raise WireError(f"Got invalid answer: more than {limit} bytes")
-            except BaseException:
-                response.close()
-                raise
-            response.release_conn()
-        except (ConnectTimeoutError, NewConnectionError, ProxyError, SSLError) as error:
-            raise WireError(f"Connect {error}") from None
-        except (HTTPError, OSError) as error:
-            raise WireError(repr(error)) from None
-        return Reply(response.status, response.headers, data)
+            exchange.handle.perform()
+        except pycurl.error as error:
+            raise WireError(explain(exchange.handle, *error.args)) from None
+        finally:
+            with self._lock:
+                self._handles.append(exchange.handle)
+        return exchange.reply()
+
+    @contextmanager
+    def receive(self, request: Request) -> Iterator[Incoming]:
+        """Sends a request, and has its answer as soon as its headers are there. Leaving early breaks the answer off.
+
+        Raises:
+            WireError
+        """
+        with self._lock:
+            lane = self._lanes.pop() if self._lanes else None
+        multi, handle = lane or (pycurl.CurlMulti(), self.handle())
+        incoming = Incoming(multi, handle, self._origin, request)
+        try:
+            incoming.begin()
+            yield incoming
+        finally:
+            multi.remove_handle(handle)
+            with self._lock:
+                self._lanes.append((multi, handle))
+
+    def batch(self, at_once: int) -> WireBatch[Any]:
+        """For many small requests in one thread.
+
+        Args:
+            at_once: how many connections are kept open.
+        """
+        return WireBatch(self.handle, self._origin, at_once)
+
+    def handle(self) -> pycurl.Curl:
+        """A new handle, with all that its requests have in common."""
+        made = pycurl.Curl()
+        for option, value in self._options:
+            made.setopt(option, value)
+        return made
 
 
-def _slices(body: Buffer) -> Iterator[memoryview]:
-    # One slice at a time, for a socket's timeout is for all that one call sends: a slow line needs its time for a large body.
-    view = memoryview(body).cast("B")
-    return (view[start : start + _SLICE] for start in range(0, len(view), _SLICE))
+class Exchange:
+    """A request on a handle, and what has come of its answer.
+
+    Args:
+        limit: the most bytes of an answer that are taken; 0 for any number.
+        take: called with what comes of the body, which is kept here when None.
+    """
+
+    __slots__ = ("_body", "_heads", "handle")
+
+    def __init__(
+        self, handle: pycurl.Curl, origin: str, request: Request, limit: int, take: Callable[[bytes], None] | None = None
+    ) -> None:
+        self.handle = handle
+        self._body = bytearray()
+        self._heads: list[bytes] = []
+        method, target, headers, body = request
+        lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+        handle.setopt(pycurl.URL, origin + target)
+        handle.setopt(pycurl.HTTPHEADER, [*lines, f"user-agent: {USER_AGENT}", *_NOT_AFTER_ALL])
+        handle.setopt(pycurl.HEADERFUNCTION, self._heads.append)
+        handle.setopt(pycurl.WRITEFUNCTION, take or self._body.extend)
+        handle.setopt(pycurl.MAXFILESIZE_LARGE, limit)
+        handle.setopt(pycurl.HTTPGET, 1)
+        size = memoryview(body).nbytes
+        handle.setopt(pycurl.TIMEOUT_MS, 0 if take else int(1000 * (ANSWER_SECONDS + size / _SLOWEST)))
+        if method in ("GET", "HEAD"):
+            handle.unsetopt(pycurl.CUSTOMREQUEST)
+            if method == "HEAD":
+                handle.setopt(pycurl.NOBODY, 1)
+                handle.setopt(pycurl.MAXFILESIZE_LARGE, 0)  # what it would be about has any size
+            return
+        handle.setopt(pycurl.CUSTOMREQUEST, method)
+        if size > _SMALL_BYTES:
+            reader = _Reader(body)
+            handle.setopt(pycurl.UPLOAD, 1)
+            handle.setopt(pycurl.INFILESIZE_LARGE, size)
+            handle.setopt(pycurl.READFUNCTION, reader.read)
+            handle.setopt(pycurl.SEEKFUNCTION, reader.seek)
+        elif method != "DELETE":
+            handle.setopt(pycurl.POSTFIELDS, bytes(body))
+
+    @property
+    def status(self) -> int:
+        """0 as long as there is no answer."""
+        return int(self.handle.getinfo(pycurl.RESPONSE_CODE))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer, names in lower case."""
+        found: dict[str, str] = {}
+        for line in b"".join(self._heads).decode("latin-1").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                found[name.lower()] = value.strip()
+            elif line.startswith("HTTP/"):
+                found.clear()  # what came before was an interim answer
+        return found
+
+    def reply(self) -> Reply:
+        """The whole answer."""
+        return Reply(self.status, self.headers, self._body)
 
 
-def _trusting(ca_bundle: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # Authorities of one's own often lack what RFC 5280 asks for; obstore takes them, too.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if ca_bundle:
-        context.load_verify_locations(cadata=ca_bundle)
-    return context
+class Incoming:
+    """An answer whose body is taken as it comes."""
+
+    def __init__(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, origin: str, request: Request) -> None:
+        self._multi = multi
+        self._chunks: list[bytes] = []
+        self._exchange = Exchange(handle, origin, request, 0, self._chunks.append)
+        self._ended = False
+        multi.add_handle(handle)
+
+    @property
+    def status(self) -> int:
+        return self._exchange.status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case."""
+        return self._exchange.headers
+
+    def begin(self) -> None:
+        """Waits for the answer to begin.
+
+        Raises:
+            WireError
+        """
+        while not self._chunks and not self._ended:
+            self._turn()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, in chunks of some hundred KiB. Each stands for what has come since the one before was taken.
+
+        Raises:
+            WireError: it ends before its time; what came is given first.
+        """
+        failure: WireError | None = None
+        while True:
+            while not self._ended and sum(map(len, self._chunks)) < _RECEIVED_AT_ONCE:
+                try:
+                    self._turn()
+                except WireError as error:
+                    failure, self._ended = error, True
+            if self._chunks:
+                data = b"".join(self._chunks)
+                self._chunks.clear()
+                yield data
+            if self._ended:
+                if failure is not None:
+                    raise failure
+                return
+
+    def reply(self) -> Reply:
+        """The answer with the beginning of its body, where that is an error."""
+        body = bytearray()
+        try:
+            for chunk in self.chunks():
+                body += chunk
+                if len(body) >= _ERROR_BYTES:
+                    break
+        except WireError:
+            pass  # the status says more
+        return Reply(self.status, self.headers, body[:_ERROR_BYTES])
+
+    def _turn(self) -> None:
+        self._multi.perform()
+        _, well, badly = self._multi.info_read()
+        if badly:
+            raise WireError(explain(*badly[0]))
+        if well:
+            self._ended = True
+        elif not self._chunks:
+            wait(self._multi)
 
 
-def _through(proxy: str, common: Mapping[str, object]) -> urllib3.ProxyManager:
-    parts = urlsplit(proxy)
-    login = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}") if parts.username else {}
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(bare, proxy_headers=login, **common)  # type: ignore[arg-type]
+class WireBatch(Generic[T]):
+    """Many small requests at once, for one thread.
+
+    Args:
+        handle: makes a new one.
+        at_once: how many connections are kept open.
+    """
+
+    def __init__(self, handle: Callable[[], pycurl.Curl], origin: str, at_once: int) -> None:
+        self._handle = handle
+        self._origin = origin
+        self._free: list[pycurl.Curl] = []
+        self._flying: dict[pycurl.Curl, tuple[T, Exchange]] = {}
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, at_once)
+
+    def __len__(self) -> int:
+        """Requests that are on their way."""
+        return len(self._flying)
+
+    def begin(self, tag: T, request: Request, limit: int) -> None:
+        """Sends a request.
+
+        Args:
+            tag: comes back with the answer.
+            limit: the most bytes of an answer that are taken.
+        """
+        handle = self._free.pop() if self._free else self._handle()
+        self._flying[handle] = tag, Exchange(handle, self._origin, request, limit)
+        self._multi.add_handle(handle)
+
+    def take(self, seconds: float) -> Iterator[tuple[T, Reply | WireError]]:
+        """The requests that have ended; waits at most so long for the first."""
+        until = time.monotonic() + seconds
+        while self._flying:
+            self._multi.perform()
+            ended = list(self._ended())
+            left = until - time.monotonic()
+            if ended or left <= 0:
+                yield from ended
+                return
+            wait(self._multi, left)
+
+    def close(self) -> None:
+        """Breaks off what is on its way."""
+        for handle in self._flying:
+            self._multi.remove_handle(handle)
+        self._flying.clear()
+        self._free.clear()
+        self._multi.close()
+
+    def _ended(self) -> Iterator[tuple[T, Reply | WireError]]:
+        more = 1
+        while more:
+            more, well, badly = self._multi.info_read()
+            for handle in well:
+                yield self._end(handle, None)
+            for handle, code, text in badly:
+                yield self._end(handle, WireError(explain(handle, code, text)))
+
+    def _end(self, handle: pycurl.Curl, failure: WireError | None) -> tuple[T, Reply | WireError]:
+        self._multi.remove_handle(handle)
+        tag, exchange = self._flying.pop(handle)
+        self._free.append(handle)
+        return tag, failure or exchange.reply()
+
+
+class _Reader:
+    """A large body, for libcurl to take piece by piece, and again where a connection was found closed."""
+
+    __slots__ = ("_at", "_view")
+
+    def __init__(self, body: Buffer) -> None:
+        self._view = memoryview(body).cast("B")
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        data = bytes(self._view[self._at : self._at + size])
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, origin: int) -> int:
+        self._at = offset + (len(self._view) if origin == 2 else self._at if origin == 1 else 0)
+        return 0
+
+
+def wait(multi: pycurl.CurlMulti, seconds: float = _LOOK_SECONDS) -> None:
+    """Until there is something to do, but no longer than so many seconds."""
+    due = multi.timeout()
+    seconds = min(seconds, due / 1000 if due >= 0 else seconds, _LOOK_SECONDS)
+    # -1: nothing to wait for yet, such as while a name is looked up.
+    if seconds > 0 and multi.select(seconds) < 0:
+        time.sleep(min(seconds, 0.005))
 
 
 def _environment_proxy(scheme: str, host: str) -> str:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return ""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  20 ms
+
     if proxy_bypass(host):
         return ""
     proxies = getproxies()

@@ -12,7 +12,9 @@ import msgspec
 
 # What YAML 1.1 reads otherwise than JSON: characters that PyYAML refuses or folds, and numbers with an exponent. Digests are full
 # of digits before an e, but what stands in a string begins with a quote.
-_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|(?:^|[:,[])-?[0-9][0-9.]*[eE]")
+_NUMBER: Final = "-?[0-9][0-9.]*[eE]"
+_NOT_YAML: Final = re.compile(f"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|(?:^|[:,[]){_NUMBER}")
+_NUMBER_WITHIN: Final = re.compile(f"[:,[]{_NUMBER}".encode())  # begins with a set of characters: ten times as fast
 
 to_json = msgspec.json.encode
 
@@ -46,6 +48,8 @@ def to_yaml(document: Any, text: bytes | None = None) -> bytes:
         text: the document as JSON, where the caller has it.
     """
     data = to_json(document) if text is None else text
+    if data[:1] in b'{["' and data.isascii() and b"\x7f" not in data and _NUMBER_WITHIN.search(data) is None:
+        return data
     if _NOT_YAML.search(data.decode()) is None:
         return data
     return _flow(msgspec.to_builtins(document)).encode()

@@ -1,22 +1,19 @@
-"""Loads files from one store: small ones by one request each, neighbours in a pack by one for all, large ones in segments."""
+"""Loads files from one store in streams: neighbours in a pack by one for all, large files in segments."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from datums.api.reasons import Failed
 from datums.stores import errors
 from datums.stores.errors import StoreError
-from datums.transfer.fetch_errors import FetchError, from_store
+from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Assembly, Segment
 from datums.transfer.fetch_packs import Span, cut
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience, Stalled
 from datums.transfer.fetch_shelf import Shelf
-from datums.transfer.fetch_spool import Loaded
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
@@ -26,26 +23,21 @@ if TYPE_CHECKING:
 
 Task: TypeAlias = Wanted | Span | Segment
 
-SMALL_BYTES: Final = 1 << 20
-"""What is not larger is loaded whole into memory."""
 _SLOW_SECONDS: Final = 60.0
-_SLOW_BYTES: Final = 256 << 10
-"""So much in `_SLOW_SECONDS` is what a connection must bring; what is slower is tried on a new one."""
-_TRIES: Final = 2
+"""For the next bytes of an answer; what is slower is tried on a new connection."""
 
 
 class Downloader:
     """Does one task after another; safe to use from several threads.
 
     Args:
-        names: of the inputs, in the plan's order.
         stopped: set when the rest of the work is pointless.
     """
 
-    def __init__(self, line: Line, shelf: Shelf, names: Sequence[str], progress: Progress, stopped: threading.Event) -> None:
+    def __init__(self, line: Line, shelf: Shelf, arrivals: Arrivals, progress: Progress, stopped: threading.Event) -> None:
         self._line = line
         self._shelf = shelf
-        self._names = names
+        self._arrivals = arrivals
         self._progress = progress
         self._stopped = stopped
 
@@ -67,8 +59,7 @@ class Downloader:
             else:
                 self._file(task, flight)
         except StoreError as error:
-            wanted = _first(task)
-            raise from_store(error, self._names[wanted.input], wanted.shown_link, listed=not wanted.datum) from None
+            raise self._arrivals.refused(error, _first(task)) from None
 
     def again(self, task: Task, flight: Flight) -> None:
         """Does a task whose thread was left behind in a call."""
@@ -77,62 +68,17 @@ class Downloader:
         try:
             self._patience(flight).after(error)
         except StoreError as given_up:
-            wanted = _first(task)
-            raise from_store(given_up, self._names[wanted.input], wanted.shown_link) from None
+            raise self._arrivals.refused(given_up, _first(task)) from None
         self.work(task, flight)
 
     def _file(self, wanted: Wanted, flight: Flight) -> None:
-        if self._is_there(wanted):
-            return
-        if wanted.size > SMALL_BYTES or not (wanted.is_pinned and wanted.is_sized):
+        if not self._arrivals.is_there(wanted):
             self._alone(wanted, flight)
-            return
-        for tries in range(1, _TRIES + 1):
-            pieces = [self._read(wanted, flight)] if wanted.size else []
-            if self._take(wanted, pieces, last=tries == _TRIES):
-                return
-
-    def _read(self, wanted: Wanted, flight: Flight) -> Buffer:
-        patience: Patience | None = None
-        line = self._line
-        while True:
-            try:
-                with line.pace.slot():
-                    flight.asks(_SLOW_SECONDS * (1 + wanted.size // _SLOW_BYTES))
-                    data = line.store.read(wanted.key, wanted.offset, wanted.size, etag=wanted.etag, version=wanted.version)
-                    flight.moved()
-            except StoreError as error:
-                flight.rests()
-                patience = patience or self._patience(flight)
-                patience.after(error)
-            else:
-                line.pace.went_well()
-                self._progress.add(0, wanted.size)
-                return data
-
-    def _take(self, wanted: Wanted, pieces: Sequence[Buffer], *, last: bool) -> bool:
-        """Verifies and writes a file that is in memory; whether it is what it should be.
-
-        Args:
-            last: raises an error where it is not.
-        """
-        digest = hashlib.sha256()
-        for piece in pieces:
-            digest.update(piece)
-        sha256 = digest.hexdigest()
-        if wanted.sha256 and sha256 != wanted.sha256:
-            if last:
-                raise self._mismatch(wanted, sha256, wanted.size)
-            self._progress.add(0, -wanted.size)
-            return False
-        self._shelf.write(wanted, pieces)
-        self._done(wanted, wanted.size, sha256)
-        return True
 
     def _span(self, span: Span, flight: Flight) -> None:
         patience = self._patience(flight)
         line = self._line
-        span.files = [wanted for wanted in span.files[span.done :] if not self._is_there(wanted)]
+        span.files = [wanted for wanted in span.files[span.done :] if not self._arrivals.is_there(wanted)]
         span.done = 0
         while span.done < len(span.files):
             left = span.files[span.done :]
@@ -143,7 +89,7 @@ class Downloader:
                     places = [(wanted.offset, wanted.size) for wanted in left]
                     for wanted, pieces in zip(left, cut(answer, start, places), strict=False):
                         self._progress.add(0, wanted.size)
-                        if not self._take(wanted, pieces, last=False):
+                        if not self._arrivals.take(wanted, pieces, last=False):
                             self._file(wanted, flight)
                         span.done += 1
                         patience.went_well()
@@ -166,14 +112,14 @@ class Downloader:
             raise self._shelf.failed(error, wanted, assembly.temporary) from None
         if wanted.sha256 not in ("", assembly.digest):
             if last:
-                raise self._mismatch(wanted, assembly.digest, wanted.size)
+                raise self._arrivals.mismatch(wanted, assembly.digest, wanted.size)
             # Perhaps it was damaged on its way.
             self._progress.add(0, -wanted.size)
             assembly.discard()
             self._alone(wanted, flight)
             return
         assembly.place()
-        self._done(wanted, wanted.size, assembly.digest)
+        self._arrivals.done(wanted, wanted.size, assembly.digest)
 
     def _alone(self, wanted: Wanted, flight: Flight) -> None:
         """Loads a file of any size in one stream."""
@@ -215,7 +161,7 @@ class Downloader:
                 key=wanted.key,
             )
         if segment.left:
-            raise self._changed(wanted, segment.position)
+            raise self._arrivals.changed(wanted, segment.position)
 
     def _watched(self, stream: Iterator[Buffer], flight: Flight) -> Iterator[Buffer]:
         while True:
@@ -228,39 +174,8 @@ class Downloader:
                 return
             yield chunk
 
-    def _is_there(self, wanted: Wanted) -> bool:
-        """Whether an earlier run has loaded it; it is read again before that is believed."""
-        if not wanted.loaded or not self._shelf.is_whole(wanted):
-            return False
-        self._progress.add(1, wanted.size)
-        return True
-
-    def _done(self, wanted: Wanted, size: int, sha256: str) -> None:
-        self._shelf.note(Loaded(wanted.id, size, sha256))
-        self._progress.add(1, 0)
-
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)
-
-    def _mismatch(self, wanted: Wanted, sha256: str, size: int) -> FetchError:
-        if not wanted.datum:
-            return self._changed(wanted, size)
-        return FetchError(
-            Failed.INPUT_DIGEST_MISMATCH,
-            f"{self._where(wanted)} has SHA-256 {sha256} ({size} bytes), but {wanted.sha256} ({wanted.size} bytes) was saved: it "
-            "was changed or damaged in the store",
-        )
-
-    def _changed(self, wanted: Wanted, size: int) -> FetchError:
-        return FetchError(
-            Failed.INPUT_CHANGED,
-            f"{self._where(wanted)} had {wanted.size} bytes when it was listed and is another version with {size} now that it was "
-            "read: run again when nobody writes to it",
-        )
-
-    def _where(self, wanted: Wanted) -> str:
-        uri = self._line.store.uri(wanted.key)
-        return f"input {self._names[wanted.input]!r}, link {wanted.shown_link}: {uri} in DataStore {wanted.store}"
 
 
 def _first(task: Task) -> Wanted:

@@ -27,13 +27,15 @@ from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Spool
 from datums.transfer.fetch_stores import Lines
 from datums.transfer.fetch_wanted import Wanted
-from datums.transfer.workers import Workers, one_by_one
+from datums.transfer.workers import Stopped, Workers, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
-    Work: TypeAlias = tuple[Workers[Any], Callable[[], None]]
+    from datums.transfer.fetch_small import SmallFiles
+
+    Work: TypeAlias = tuple[Workers[Any] | SmallFiles, Callable[[], None]]
 
 T = TypeVar("T")
 
@@ -151,9 +153,11 @@ class Loading:
         self._stores = max(1, len(stores))
         shelf = Shelf(self._paths.inputs, self._names, self._spool)
         shelf.open()
-        stopped = threading.Event()
+        stopped = Stopped()
         try:
-            works = [self._begin(store, files, share, shelf, stopped) for (store, files), share in self._shares(stores)]
+            works = [
+                work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf, stopped)
+            ]
             done = threading.Event()
             threading.Thread(target=self._watch, args=(done,), name="watch", daemon=True).start()
             try:
@@ -174,7 +178,7 @@ class Loading:
         scale = min(1.0, most / max(1, sum(asked)))
         return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
 
-    def _begin(self, store: str, files: int, threads: int, shelf: Shelf, stopped: threading.Event) -> Work:
+    def _begin(self, store: str, files: int, threads: int, shelf: Shelf, stopped: Stopped) -> list[Work]:
         line, names, progress = self._lines.line(store), self._names, self._progress
         if not store:
             from datums.transfer.fetch_web import WebLoader  # noqa: PLC0415  most executions have no use for an HTTP client
@@ -183,14 +187,17 @@ class Loading:
             loader = WebLoader(line, shelf, names, optional, progress, stopped)
             take = one_by_one(self._spool.alone("", -2, 1 << 62))
             web: Workers[Any] = Workers(take, loader.work, loader.uri, threads=threads, flights=progress.flights, stopped=stopped)
-            return web, lambda: None
+            return [(web, lambda: None)]
         from datums.transfer.download import Downloader  # noqa: PLC0415
+        from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
         from datums.transfer.fetch_large import Holding  # noqa: PLC0415
+        from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         threads = max(threads, min(line.concurrency, _FOR_ONE_FILE))  # a large file is the work of several
         queue = Queue(self._spool, shelf, store, threads, stopped, Holding(_HELD_BYTES // self._stores))
-        downloader = Downloader(line, shelf, names, progress, stopped)
+        arrivals = Arrivals(line, shelf, names, progress)
+        downloader = Downloader(line, shelf, arrivals, progress, stopped)
         workers: Workers[Any] = Workers(
             queue.take,
             downloader.work,
@@ -200,7 +207,8 @@ class Loading:
             flights=progress.flights,
             stopped=stopped,
         )
-        return workers, queue.discard
+        small = SmallFiles(self._spool.small(store, SMALL_BYTES, certain=True), line, arrivals, progress, stopped)
+        return [(workers, queue.discard), (small, lambda: None)]
 
     def _watch(self, done: threading.Event) -> None:
         """Has the work of threads that hang done by others."""

@@ -51,6 +51,11 @@ class Patience:
         Raises:
             StoreError: the error, when another try is of no use or it has been enough.
         """
+        if self._wait(self.pause(error)):
+            raise error
+
+    def pause(self, error: StoreError) -> float:
+        """Seconds to wait before the next try. Raises what `after` does."""
         patience = _RENEW_SECONDS if isinstance(error, CredentialExpired) else GIVE_UP_SECONDS
         waited = time.monotonic() - self._flight.since
         if isinstance(error, Stalled):
@@ -66,9 +71,9 @@ class Patience:
             self._line.pace.throttled(error.retry_after)
         elif isinstance(error, CredentialExpired):
             self._line.renew()
-        if self._wait(self._pause * random.uniform(0.5, 1.0)):  # noqa: S311  jitter
-            raise error
+        seconds = self._pause * random.uniform(0.5, 1.0)  # noqa: S311  jitter
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        return seconds
 
     def call(self, what: Callable[[], T]) -> T:
         """What the call returns; made again while the store does not answer."""

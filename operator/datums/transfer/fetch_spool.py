@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from datums.model.globs import is_glob
 from datums.transfer.fetch_database import Database
 from datums.transfer.fetch_wanted import Wanted, parents
 
@@ -207,6 +208,19 @@ class Spool:
         where = "id > ? AND store=? AND size>? AND size<=? AND (offset=0 OR size>? OR size=0)"
         query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id"
         for row in self._base.pages(query, (0,), (0,), (store, above, upto, PACKED_BYTES)):
+            yield self._wanted(row)
+
+    def small(self, store: str, upto: int, *, certain: bool) -> Iterator[Wanted]:
+        """Files of a store that are objects of their own, or empty.
+
+        Args:
+            upto: only these or smaller ones, in bytes.
+            certain: those whose size and version are, else the others.
+        """
+        globs = ",".join(str(number) for number, link in enumerate(self._links) if is_glob(link))
+        is_certain = f"(sha256<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # Wanted.is_pinned and is_sized
+        where = f"id > ? AND store=? AND size<=? AND (offset=0 OR size=0) AND {'' if certain else 'NOT '}{is_certain}"
+        for row in self._base.pages(f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id", (0,), (0,), (store, upto)):
             yield self._wanted(row)
 
     def packed(self, store: str) -> Iterator[Wanted]:

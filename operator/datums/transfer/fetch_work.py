@@ -1,14 +1,16 @@
-"""The order of the work on one store: segments of large files first, then packs, then small files, each thread taking the next."""
+"""The order of the work on one store, but for its small files: segments of large files first, then packs, each thread taking the
+next."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 
-from datums.transfer.download import SMALL_BYTES, Task
+from datums.transfer.download import Task
 from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly, Holding
 from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
+from datums.transfer.fetch_small import SMALL_BYTES
 from datums.transfer.fetch_spool import Spool
 
 _LARGE_AT_ONCE = 4
@@ -72,4 +74,4 @@ class Queue:
 def _rest(spool: Spool, store: str) -> Iterator[Task]:
     yield from spool.alone(store, SMALL_BYTES, SEGMENT_BYTES)
     yield from spans(spool.packed(store))
-    yield from spool.alone(store, -2, SMALL_BYTES)
+    yield from spool.small(store, SMALL_BYTES, certain=False)

@@ -28,6 +28,7 @@ _RETURN: Final = 0.5
 _GROWTH: Final = 0.05
 """… and near it and above it."""
 _SLOWEST: Final = 2.0
+_LATER: Final = 0.02
 _FAST: Final = 5_000.0
 """Requests a second; above this the rate is no limit any more."""
 
@@ -84,6 +85,19 @@ class Pace:
             self.give_back()
             raise
         self.give_back()
+
+    def take(self) -> float:
+        """Takes the place of a request that begins now, where `slot` would not wait; 0 then, else the seconds after which to ask
+        again. What is taken is given back by `give_back`."""
+        with self._changed:
+            if self._flying >= self.allowed:
+                return _LATER
+            now = time.monotonic()
+            if (begin := max(self._next if self._rate else 0.0, self._not_before)) > now:
+                return begin - now
+            self._begin()
+            self._flying += 1
+            return 0.0
 
     def give_back(self) -> None:
         """The place of a request is free: `slot` does it, but for one whose thread was left behind."""

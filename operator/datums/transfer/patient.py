@@ -15,11 +15,12 @@ import msgspec
 from datums.model.places import root_of
 from datums.model.plan import StoreAccess
 from datums.stores import open_store
-from datums.stores.errors import StoreError, Throttled
-from datums.stores.protocol import Store
+from datums.stores.errors import StoreError, Throttled, Unavailable, UnsupportedKey
+from datums.stores.protocol import Batch, Store
 from datums.transfer.flights import Flight, Flights
 from datums.transfer.pace import Pace
 from datums.transfer.say import say
+from datums.transfer.trips import Trips
 
 _FIRST_SECONDS = 0.2
 _MAX_SECONDS = 10.0
@@ -32,6 +33,31 @@ _LONG_SECONDS = 20.0
 """A large request that breaks after so long is taken as a sign that too many share the line."""
 
 T = TypeVar("T")
+C = TypeVar("C", bound="Call")
+
+
+class Call:
+    """One of many small requests (`PatientStore.trips`).
+
+    Args:
+        key: of the object that it is about.
+        size: bytes that it sends.
+    """
+
+    __slots__ = ("began", "flight", "key", "on_end", "pause", "size")
+
+    def __init__(self, key: str, size: int) -> None:
+        self.key = key
+        self.size = size
+        self.pause = _FIRST_SECONDS
+        self.began = 0.0
+        self.flight: Flight | None = None
+        self.on_end: Callable[[Flight], None] | None = None
+
+    def end(self) -> None:
+        """To be called when nothing more is to come of it."""
+        if self.flight is not None and self.on_end is not None:
+            self.on_end(self.flight)
 
 
 class PatientStore:
@@ -101,6 +127,51 @@ class PatientStore:
                 time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
                 pause = min(_MAX_SECONDS, pause * 2)
 
+    def trips(self, send: Callable[[Batch[C], C], None]) -> Trips[C]:
+        """For many small requests in one thread, of which each is made again and again; an `UnsupportedKey` is its answer.
+
+        Args:
+            send: makes the call.
+        """
+
+        def begin(batch: Batch[C], call: C) -> None:
+            flight = self._flight(call)
+            call.began = time.time()
+            if not flight.trouble:
+                flight.moved_at = call.began + call.size / _SLOWEST
+            send(batch, call)
+
+        def failed(call: C, error: StoreError) -> float | None:
+            if isinstance(error, UnsupportedKey):
+                return None
+            self._failed(self._flight(call), call.began or time.time(), error)
+            if isinstance(error, Throttled):
+                self._pace.throttled(error.retry_after)
+                return 0.0  # the pace makes it wait
+            pause = call.pause * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+            call.pause = min(_MAX_SECONDS, call.pause * 2)
+            return pause
+
+        def current() -> Store:
+            try:
+                return self._current()
+            except (OSError, msgspec.MsgspecError) as error:
+                # The kubelet swaps the files in one step; a moment later the new one can be read.
+                raise Unavailable(f"DataStore {self._access.name}: its credentials cannot be read ({error})") from None
+
+        return Trips(current, self._access.concurrency, self._pace, begin, failed)
+
+    def _flight(self, call: Call) -> Flight:
+        if call.flight is None:
+            call.flight = Flight(f"{self._root}/{call.key}")
+            self._flights.add(call.flight)
+            call.on_end = self._ended
+        return call.flight
+
+    def _ended(self, flight: Flight) -> None:
+        self._flights.remove(flight)
+        self._clear()
+
     def try_to(self, key: str, what: Callable[[Store], T]) -> T | None:
         """What the call returns, after a few tries at most: for what is good to do, but no reason to wait. None where it fails.
 
@@ -122,6 +193,7 @@ class PatientStore:
         return None
 
     def _current(self) -> Store:
+        """Raises OSError or msgspec.MsgspecError where the credentials cannot be read."""
         # A look at the file for every request would cost as much as its signature.
         if self._store is not None and time.monotonic() < self._looked_at + _CREDENTIALS_SECONDS and not self._trouble:
             return self._store

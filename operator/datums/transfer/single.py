@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 3
 _SMALL_BYTES: Final = 1 << 20
+"""What is not larger is read whole, and sent with others at once."""
 _READ_BYTES: Final = 1 << 20
 _DESCRIPTOR_SECONDS: Final = 1.0
 _CHANGED: Final = "changed while it was read, {} times; do not write to it after the command has ended"
@@ -50,8 +51,23 @@ class Outcome(NamedTuple):
 _NOTHING: Final = Outcome()
 
 
+class Large(NamedTuple):
+    """A file that is no small one."""
+
+
+class Sending(NamedTuple):
+    """A small file that is read, and may be sent."""
+
+    key: str
+    data: bytes
+    done: Done
+    """What is to be noted once it is sent."""
+    fd: int
+    """The open file, for `Singles.sent`; to be closed after that."""
+
+
 class Singles:
-    """Uploads files one by one. Safe to use from several threads.
+    """Uploads files one by one: large ones from several threads, small ones (`begin`, `sent`) from one.
 
     Args:
         prefix: of the attempt's keys, ending in a slash.
@@ -78,25 +94,66 @@ class Singles:
         self._buffers = buffers
         self._part_bytes = part_bytes
         self._on_sent = on_sent
+        self.final = False
+        """Whether main has ended; else a file that somebody writes to is left alone, and one that changes, for later."""
 
-    def upload(self, task: Task, *, final: bool) -> Outcome:
-        """Uploads the file, if the store does not have it as it is.
+    @property
+    def tries(self) -> int:
+        """How often a file is read that changes meanwhile."""
+        return _TRIES if self.final else 1
 
-        Args:
-            final: whether main has ended; else a file that somebody writes to is left alone, and one that changes, for later.
+    def given_up(self, tries: int, why: str = _CHANGED) -> Outcome:
+        """What comes of a file that has changed each time.
+
+        Raises:
+            Refused: it will not be saved.
+        """
+        if self.final:
+            raise Refused(why.format(tries))
+        return _NOTHING
+
+    def begin(self, task: Task) -> Outcome | Sending | Large | None:
+        """Reads a small file, if the store does not have it as it is. None when it changed meanwhile.
 
         Raises:
             Gone: it is not there, or no regular file.
             Refused: it cannot be saved.
         """
         slot = task.slot
-        if slot[1] and not self._places.has(slot) and self._journal.done(slot):
-            return _NOTHING  # taken away, saved and removed
-        tries = _TRIES if final else 1
+        if self._is_over(slot):
+            return _NOTHING
+        with opened(*self._places.of(slot)) as fd:
+            before = Identity.of(os.fstat(fd))
+            if before.size > _SMALL_BYTES:
+                return Large()
+            if not self.final and is_open_for_writing(fd):
+                return _NOTHING
+            if not task.new and (outcome := self._stored(slot, fd, before)) is not None:
+                return outcome
+            data = read_some(fd, before.size, 0)
+            if len(data) != before.size or not before.is_still(fd):
+                return None
+            key, done = self._named(task, before, data)
+            return Sending(key, data, done, os.dup(fd))
+
+    def sent(self, sending: Sending) -> Outcome | None:
+        """What comes of a small file that has been sent. None when it changed meanwhile.
+
+        Raises:
+            Refused: it cannot be read any more.
+        """
+        self._on_sent(len(sending.data))
+        return self._outcome(sending.done, sending.fd)
+
+    def upload(self, task: Task) -> Outcome:
+        """Uploads a file, if the store does not have it as it is. Raises what `begin` does."""
+        if self._is_over(task.slot):
+            return _NOTHING
+        tries = self.tries
         why = _CHANGED
         for left in reversed(range(tries)):
             try:
-                outcome = self._upload_once(task, final=final)
+                outcome = self._upload_once(task)
             except NoDescriptors:
                 if not left:
                     raise
@@ -106,16 +163,18 @@ class Singles:
             else:
                 if outcome is not None:
                     return outcome
-            task = Task(slot)
-        if final:
-            raise Refused(why.format(tries))
-        return _NOTHING
+            task = Task(task.slot)
+        return self.given_up(tries, why)
 
-    def _upload_once(self, task: Task, *, final: bool) -> Outcome | None:
+    def _is_over(self, slot: Slot) -> bool:
+        """Whether it was taken away, saved and removed."""
+        return bool(slot[1]) and not self._places.has(slot) and self._journal.done(slot) is not None
+
+    def _upload_once(self, task: Task) -> Outcome | None:
         """None when the file changed meanwhile."""
         slot = task.slot
         with opened(*self._places.of(slot)) as fd:
-            if not final and is_open_for_writing(fd):
+            if not self.final and is_open_for_writing(fd):
                 return _NOTHING
             before = Identity.of(os.fstat(fd))
             if not task.new and (outcome := self._stored(slot, fd, before)) is not None:
@@ -124,12 +183,15 @@ class Singles:
                 done = self._send(task, fd, before)
             except UnsupportedKey as error:
                 raise Refused(str(error)) from None
-            # Asked before the identity: a writer that has come and gone by then has changed it.
-            writer = is_open_for_writing(fd) if slot[1] else None
-            if done is None or not before.is_still(fd):
-                return None
+            return None if done is None else self._outcome(done, fd)
+
+    def _outcome(self, done: Done, fd: int) -> Outcome | None:
+        # Asked before the identity: a writer that has come and gone by then has changed it.
+        writer = is_open_for_writing(fd) if done.token else None
+        if not done.identity.is_still(fd):
+            return None
         # Read-only, closed and saved: it is what it will be.
-        return Outcome(done, slot[1] != 0 and writer is False)
+        return Outcome(done, done.token != 0 and writer is False)
 
     def _stored(self, slot: Slot, fd: int, now: Identity) -> Outcome | None:
         """None when the store does not have these bytes. One that was only touched (renamed, chmodded) is read, not sent."""
@@ -147,22 +209,20 @@ class Singles:
         size = expected.size
         if size > self._part_bytes:
             return self._parts.send(task.slot, fd, expected, task.number)
-        if size > _SMALL_BYTES:
-            with self._buffers.lent(size) as memory:
-                return self._put(task, fd, expected, memory) if read_exactly(fd, memory) else None
-        data = read_some(fd, size, 0)
-        return self._put(task, fd, expected, data) if len(data) == size else None
+        with self._buffers.lent(size) as memory:
+            if not read_exactly(fd, memory) or not expected.is_still(fd):
+                return None
+            key, done = self._named(task, expected, memory)
+            self._store.call(key, lambda store: store.put(key, memory), accept=(UnsupportedKey,), size=size)
+        self._on_sent(size)
+        return done
 
-    def _put(self, task: Task, fd: int, expected: Identity, data: Buffer) -> Done | None:
-        if not expected.is_still(fd):
-            return None
+    def _named(self, task: Task, identity: Identity, data: Buffer) -> tuple[str, Done]:
+        """The key of a file that is read, and what is to be noted once it lies there."""
         path, token = task.slot
-        sha256 = hashlib.sha256(data).hexdigest()
         number = self._journal.new_key(path) if task.number is None else task.number
-        key = layout.file_key(self._prefix, path, number)
-        self._store.call(key, lambda store: store.put(key, data), accept=(UnsupportedKey,), size=expected.size)
-        self._on_sent(expected.size)
-        return Done(path, token, number, 0, sha256, expected)
+        done = Done(path, token, number, 0, hashlib.sha256(data).hexdigest(), identity)
+        return layout.file_key(self._prefix, path, number), done
 
 
 def _digest(fd: int) -> str:

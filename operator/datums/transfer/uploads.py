@@ -17,7 +17,8 @@ from datums.transfer.parts import Parts
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places
 from datums.transfer.say import say
-from datums.transfer.single import Outcome, Singles, Task
+from datums.transfer.single import Large, Outcome, Sending, Singles, Task
+from datums.transfer.small_uploads import SmallUploads
 
 _MEMORY_BYTES: Final = 112 << 20
 _PACKERS: Final = 4
@@ -63,6 +64,7 @@ class Uploader:
         self.parts = Parts(store, prefix, journal, buffers, threads, self._count)
         self._singles = Singles(store, prefix, places, journal, self.parts, buffers, part_bytes, self._count)
         self._singly: Crew[Task] = Crew("upload", threads, self._work_off_file)
+        self._small = SmallUploads(store, self._singles, self._begin, self._singly.hand, self._settle)
         self._packing: Crew[list[Slot]] = Crew("pack", min(_PACKERS, threads), self._work_off_pack)
         self._known: set[Slot] = set()
         self._again: set[Slot] = set()
@@ -71,8 +73,6 @@ class Uploader:
         self._building = threading.Lock()
         """One pack at a time is read, while others are sent: threads that all read small files only take turns."""
         self._refusals = False
-        self.final = False
-        """Whether main has ended: what cannot be read now never will be."""
         self.sent_bytes = journal.bytes
         """Bytes that have arrived in the store so far; for progress only."""
         self.trouble = ""
@@ -80,9 +80,22 @@ class Uploader:
         self.failure: BaseException | None = None
 
     @property
+    def final(self) -> bool:
+        """Whether main has ended: what cannot be read now never will be."""
+        return self._singles.final
+
+    @final.setter
+    def final(self, value: bool) -> None:
+        self._singles.final = value
+
+    @property
+    def _waiting(self) -> int:
+        return self._small.waiting + self._singly.waiting
+
+    @property
     def has_room(self) -> bool:
         """Whether there is need of more to do. What is submitted beyond that takes memory while it waits."""
-        return self._singly.waiting < _WAITING_FILES and self._packing.waiting < _WAITING_PACKS
+        return self._waiting < _WAITING_FILES and self._packing.waiting < _WAITING_PACKS
 
     def submit(self, slots: Iterable[Slot]) -> None:
         """Uploads each file as an object of its own. One that is being uploaded already is looked at once more afterwards."""
@@ -150,26 +163,40 @@ class Uploader:
                     self._again.add(task.slot)
                 else:
                     self._known.add(task.slot)
-                    self._singly.hand(task)
+                    self._small.hand(task)
+
+    def _begin(self, task: Task) -> Outcome | Sending | Large | None:
+        return self.insist(lambda: self._singles.begin(task))
 
     def _work_off_file(self, task: Task) -> None:
-        outcome = Outcome()
         try:
-            outcome = self.insist(lambda: self._singles.upload(task, final=self.final))
-            if self._refusals:
-                self.insist(lambda: self._journal.unrefuse(task.slot))
-        except Gone:
-            self._refuse(task.slot, "is gone, or no regular file any more; nothing but the command may change the outputs")
-        except Refused as refusal:
-            self._refuse(task.slot, str(refusal))
+            outcome: Outcome | BaseException = self.insist(lambda: self._singles.upload(task))
+        except BaseException as error:  # noqa: BLE001  judged below
+            outcome = error
+        self._settle(task, outcome)
+
+    def _settle(self, task: Task, outcome: Outcome | BaseException) -> None:
+        """Remembers what came of a file."""
+        try:
+            self._judge(task, outcome)
         except BaseException as error:  # noqa: BLE001  ends the process, in the main thread
             self._fail(error)
         with self._state:
-            self._unnoted.append((task.slot, outcome))
-            if len(self._unnoted) < _NOTED_AT_ONCE and self._singly.waiting:
+            self._unnoted.append((task.slot, outcome if isinstance(outcome, Outcome) else Outcome()))
+            if len(self._unnoted) < _NOTED_AT_ONCE and self._waiting:
                 return
             noting, self._unnoted = self._unnoted, []
         self._note(noting)
+
+    def _judge(self, task: Task, outcome: Outcome | BaseException) -> None:
+        if isinstance(outcome, Gone):
+            self._refuse(task.slot, "is gone, or no regular file any more; nothing but the command may change the outputs")
+        elif isinstance(outcome, Refused):
+            self._refuse(task.slot, str(outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        elif self._refusals:
+            self.insist(lambda: self._journal.unrefuse(task.slot))
 
     def _work_off_pack(self, slots: list[Slot]) -> None:
         left_out = slots
@@ -221,7 +248,7 @@ class Uploader:
             for slot in slots:
                 if slot in self._again:
                     self._again.discard(slot)
-                    self._singly.hand(Task(slot))
+                    self._small.hand(Task(slot))
                 else:
                     self._known.discard(slot)
             self._state.notify_all()

@@ -15,6 +15,26 @@ T = TypeVar("T")
 _END_SECONDS: Final = 5.0
 
 
+class Stopped(threading.Event):
+    """Set when the rest of some work is pointless: what came first is what went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+        self._first = threading.Lock()
+
+    def fail(self, error: BaseException) -> None:
+        """Sets it. Other errors than the first only follow from that."""
+        with self._first:
+            self.error = self.error or error
+        self.set()
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+
+
 class Workers(Generic[T]):
     """Calls `work` with every task, in `threads` threads; the first exception ends it all.
 
@@ -22,7 +42,7 @@ class Workers(Generic[T]):
         take: the next task; None after the last. May block, but not for long once `stopped` is set.
         work: does a task; `again` does one whose thread was left behind (flights.py).
         uri: names a task in messages.
-        stopped: set after the first exception, for calls that are under way.
+        stopped: set at the first exception, for calls that are under way.
     """
 
     def __init__(
@@ -33,7 +53,7 @@ class Workers(Generic[T]):
         *,
         threads: int,
         flights: Flights,
-        stopped: threading.Event,
+        stopped: Stopped,
         again: Callable[[T, Flight], None] | None = None,
         name: str = "worker",
     ) -> None:
@@ -46,7 +66,6 @@ class Workers(Generic[T]):
         self._name = name
         self._changed = threading.Condition()
         self._running = 0
-        self._error: BaseException | None = None
         for _ in range(threads):
             self._start(None)
 
@@ -61,8 +80,7 @@ class Workers(Generic[T]):
                 self._changed.wait(1.0)
             if self._running:
                 self._changed.wait_for(lambda: not self._running, _END_SECONDS)
-        if self._error is not None:
-            raise self._error
+        self._stopped.check()
 
     def take_over(self, flight: Flight) -> None:
         """Does a task anew whose thread hangs."""
@@ -87,9 +105,7 @@ class Workers(Generic[T]):
         except Abandoned:
             return
         except BaseException as error:  # noqa: BLE001  handed to the thread that waits
-            with self._changed:
-                self._error = self._error or error
-            self._stopped.set()
+            self._stopped.fail(error)
         with self._changed:
             self._running -= 1
             self._changed.notify_all()

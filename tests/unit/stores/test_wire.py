@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from datums.stores import timed
-from datums.stores.wire import Wire, WireError
+from datums.stores import wire as wires
+from datums.stores.wire import Request, Wire, WireError
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Script
 
 BODY = b"0123456789" * 200
+GET = Request("GET", "/", {})
 
 
 class Same(BaseHTTPRequestHandler):
@@ -48,13 +49,12 @@ def server() -> Iterator[str]:
 @pytest.mark.parametrize("tls", [False, True])
 def test_an_answer_that_trickles_is_broken_off(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: bool) -> None:
     """Each byte comes in time; all of them would take minutes."""
-    monkeypatch.setattr(timed, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(wires, "ANSWER_SECONDS", 0.5)
     certificates = Certificates(tmp_path) if tls else None
     slow = Fault(do="slow", rate=10, first=2)
     with FaultProxy(server, Script([slow]), certificates=certificates) as proxy:
         wire = Wire(proxy.endpoint, ca_bundle=certificates.ca_bundle if certificates else "")
-        assert wire.send("GET", "/", {}, b"", 1 << 20).body == BODY
+        assert wire.send(GET, 1 << 20).body == BODY
         with pytest.raises(WireError, match="timed out"):
-            wire.send("GET", "/", {}, b"", 1 << 20)
-        assert [wire.send("GET", "/", {}, b"", 1 << 20).body for _ in range(3)] == [BODY] * 3
-        wire._pool.close()
+            wire.send(GET, 1 << 20)
+        assert [wire.send(GET, 1 << 20).body for _ in range(3)] == [BODY] * 3

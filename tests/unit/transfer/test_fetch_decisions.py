@@ -21,7 +21,7 @@ from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_record import Summing, entries, inputs_document, pin
 from datums.transfer.fetch_wanted import Wanted, check_name, last_of_each_path, parents
 from datums.transfer.flights import Flight, Flights
-from datums.transfer.workers import Workers, one_by_one
+from datums.transfer.workers import Stopped, Workers, one_by_one
 
 
 @pytest.mark.parametrize("path", ["a/../b", "a//b", "..", "", "a/", "nul\0", "é" * 128, "/".join(["d" * 200] * 20)])
@@ -160,19 +160,19 @@ def test_yaml_says_the_same_as_json(document: Any) -> None:
     assert yaml.safe_load(to_yaml(document)) == document
 
 
-def _workers(take: Any, work: Any, stopped: threading.Event, flights: Flights, threads: int = 4) -> Workers[int]:
+def _workers(take: Any, work: Any, stopped: Stopped, flights: Flights, threads: int = 4) -> Workers[int]:
     return Workers(take, work, str, threads=threads, flights=flights, stopped=stopped)
 
 
 def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     done: list[int] = []
-    _workers(one_by_one(iter(range(100))), lambda item, _: done.append(item), threading.Event(), Flights()).wait()
+    _workers(one_by_one(iter(range(100))), lambda item, _: done.append(item), Stopped(), Flights()).wait()
     assert sorted(done) == list(range(100))
 
     def fail(item: int, flight: Flight) -> None:
         raise ValueError(item)
 
-    stopped = threading.Event()
+    stopped = Stopped()
     workers = _workers(one_by_one(iter(range(10**9))), fail, stopped, Flights())
     with pytest.raises(ValueError, match=r"^\d+$"):
         workers.wait()
@@ -180,7 +180,7 @@ def test_workers_do_everything_and_stop_at_the_first_error() -> None:
 
 
 def test_what_hangs_is_done_by_another_thread_and_its_own_touches_nothing_more() -> None:
-    flights, woken, done = Flights(), threading.Event(), list[str]()
+    flights, woken, done = Flights(), Stopped(), list[str]()
 
     def work(item: int, flight: Flight) -> None:
         if flight.stalls:
@@ -192,7 +192,7 @@ def test_what_hangs_is_done_by_another_thread_and_its_own_touches_nothing_more()
             flight.moved()
         done.append(str(item))
 
-    workers = _workers(one_by_one(iter(range(3))), work, threading.Event(), flights, threads=1)
+    workers = _workers(one_by_one(iter(range(3))), work, Stopped(), flights, threads=1)
     while not (late := flights.overdue()):
         pass
     assert late[0].owner is workers

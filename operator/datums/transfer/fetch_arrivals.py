@@ -1,0 +1,93 @@
+"""What has come from a store: verified, put under its final name, noted; or an error that says what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datums.api.reasons import Failed
+from datums.stores.errors import StoreError
+from datums.transfer.fetch_errors import FetchError, from_store
+from datums.transfer.fetch_progress import Progress
+from datums.transfer.fetch_shelf import Shelf
+from datums.transfer.fetch_spool import Loaded
+from datums.transfer.fetch_stores import Line
+from datums.transfer.fetch_wanted import Wanted
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Arrivals:
+    """Of one store; safe to use from several threads.
+
+    Args:
+        names: of the inputs, in the plan's order.
+    """
+
+    def __init__(self, line: Line, shelf: Shelf, names: Sequence[str], progress: Progress) -> None:
+        self._line = line
+        self._shelf = shelf
+        self._names = names
+        self._progress = progress
+
+    def is_there(self, wanted: Wanted) -> bool:
+        """Whether an earlier run has loaded it; it is read again before that is believed."""
+        if not wanted.loaded or not self._shelf.is_whole(wanted):
+            return False
+        self._progress.add(1, wanted.size)
+        return True
+
+    def take(self, wanted: Wanted, pieces: Sequence[Buffer], *, last: bool) -> bool:
+        """Verifies and writes a file that is in memory; whether it is what it should be.
+
+        Args:
+            last: raises an error where it is not.
+
+        Raises:
+            FetchError: it cannot be written, or is another than was promised.
+        """
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        sha256 = digest.hexdigest()
+        if wanted.sha256 and sha256 != wanted.sha256:
+            if last:
+                raise self.mismatch(wanted, sha256, wanted.size)
+            self._progress.add(0, -wanted.size)
+            return False
+        self._shelf.write(wanted, pieces)
+        self.done(wanted, wanted.size, sha256)
+        return True
+
+    def done(self, wanted: Wanted, size: int, sha256: str) -> None:
+        """Notes a file that lies under its final name."""
+        self._shelf.note(Loaded(wanted.id, size, sha256))
+        self._progress.add(1, 0)
+
+    def refused(self, error: StoreError, wanted: Wanted) -> FetchError:
+        """The error for a file that the store does not give."""
+        return from_store(error, self._names[wanted.input], wanted.shown_link, listed=not wanted.datum)
+
+    def mismatch(self, wanted: Wanted, sha256: str, size: int) -> FetchError:
+        """The error for other bytes than were promised."""
+        if not wanted.datum:
+            return self.changed(wanted, size)
+        return FetchError(
+            Failed.INPUT_DIGEST_MISMATCH,
+            f"{self._where(wanted)} has SHA-256 {sha256} ({size} bytes), but {wanted.sha256} ({wanted.size} bytes) was saved: it "
+            "was changed or damaged in the store",
+        )
+
+    def changed(self, wanted: Wanted, size: int) -> FetchError:
+        """The error for another version than was listed."""
+        return FetchError(
+            Failed.INPUT_CHANGED,
+            f"{self._where(wanted)} had {wanted.size} bytes when it was listed and is another version with {size} now that it was "
+            "read: run again when nobody writes to it",
+        )
+
+    def _where(self, wanted: Wanted) -> str:
+        uri = self._line.store.uri(wanted.key)
+        return f"input {self._names[wanted.input]!r}, link {wanted.shown_link}: {uri} in DataStore {wanted.store}"

@@ -1,0 +1,160 @@
+"""Uploads small files, each as an object of its own, many at once in one thread: a thread for each costs more than the files do."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from datums.stores.errors import StoreError
+from datums.transfer.outputs import NoDescriptors, Refused
+from datums.transfer.patient import Call, PatientStore
+from datums.transfer.single import Large, Outcome, Sending, Singles, Task
+
+if TYPE_CHECKING:
+    from datums.stores.protocol import Batch
+
+_HELD_BYTES: Final = 32 << 20
+"""Of files on their way."""
+_LOOK_SECONDS: Final = 0.2
+_SOON_SECONDS: Final = 0.02
+_DESCRIPTOR_SECONDS: Final = 1.0
+
+
+class _Trip(Call):
+    """One file on its way."""
+
+    __slots__ = ("sending", "task", "tries")
+
+    def __init__(self, task: Task, sending: Sending, tries: int) -> None:
+        super().__init__(sending.key, len(sending.data))
+        self.task = task
+        self.sending = sending
+        self.tries = tries
+
+
+class SmallUploads:
+    """Takes files of any size, and hands on what is large.
+
+    Args:
+        begin: begins with a file (`Singles.begin`); it may wait for the pod's own volumes.
+        large: takes a file that is not for here.
+        settled: called in this thread with what came of a file, or with the exception of `begin` or `Singles.sent`.
+    """
+
+    def __init__(
+        self,
+        store: PatientStore,
+        singles: Singles,
+        begin: Callable[[Task], Outcome | Sending | Large | None],
+        large: Callable[[Task], None],
+        settled: Callable[[Task, Outcome | BaseException], None],
+    ) -> None:
+        self._singles = singles
+        self._start = begin
+        self._large = large
+        self._settled = settled
+        self._trips = store.trips(_send)
+        self._tasks: deque[tuple[Task, int]] = deque()
+        self._begun: _Trip | None = None
+        """Read, and waiting for its place."""
+        self._held = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Files that are not begun with."""
+        return len(self._tasks)
+
+    def hand(self, task: Task) -> None:
+        """Returns at once."""
+        with self._changed:
+            self._tasks.append((task, 1))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="small", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._tasks and self._begun is None and not len(self._trips):
+                    self._changed.wait()
+            pause = self._begin()
+            if len(self._trips):
+                for trip, answer in self._trips.turn(pause if self._tasks or self._begun else _SOON_SECONDS):
+                    self._ended(trip, answer if isinstance(answer, StoreError) else None)
+            elif self._begun is not None:
+                time.sleep(pause)
+
+    def _begin(self) -> float:
+        """Begins as many as there is room for; the seconds after which there may be more."""
+        while self._begun is not None or self._tasks:
+            if self._begun is None:
+                task, tries = self._tasks.popleft()
+                self._begun = self._read(task, tries)
+                continue
+            size = len(self._begun.sending.data)
+            if self._held and self._held + size > _HELD_BYTES:
+                break
+            if (pause := self._trips.begin(self._begun)) > 0:
+                return pause
+            self._held += size
+            self._begun = None
+        return _LOOK_SECONDS
+
+    def _read(self, task: Task, tries: int) -> _Trip | None:
+        """The file, read and ready to be sent; None where that is not to be, or not now."""
+        try:
+            step = self._start(task)
+        except NoDescriptors as error:
+            if tries >= self._singles.tries:
+                self._settled(task, error)
+            else:
+                if not len(self._trips):
+                    time.sleep(_DESCRIPTOR_SECONDS)
+                self._tasks.append((task, tries + (not len(self._trips))))
+            return None
+        except BaseException as error:  # noqa: BLE001  handed to who asked
+            self._settled(task, error)
+            return None
+        if isinstance(step, Sending):
+            return _Trip(task, step, tries)
+        if isinstance(step, Large):
+            self._large(task)
+        elif step is None:
+            self._changed_meanwhile(task, tries)
+        else:
+            self._settled(task, step)
+        return None
+
+    def _ended(self, trip: _Trip, error: StoreError | None) -> None:
+        self._held -= len(trip.sending.data)
+        trip.end()
+        try:
+            if error is not None:
+                self._settled(trip.task, Refused(str(error)))
+            elif (outcome := self._singles.sent(trip.sending)) is None:
+                self._changed_meanwhile(trip.task, trip.tries)
+            else:
+                self._settled(trip.task, outcome)
+        except Refused as refusal:
+            self._settled(trip.task, refusal)
+        finally:
+            with suppress(OSError):
+                os.close(trip.sending.fd)
+
+    def _changed_meanwhile(self, task: Task, tries: int) -> None:
+        if tries < self._singles.tries:
+            self._tasks.append((Task(task.slot), tries + 1))
+        else:
+            self._settled(task, self._singles.given_up(tries))
+
+
+def _send(batch: Batch[_Trip], trip: _Trip) -> None:
+    batch.put(trip, trip.sending.key, trip.sending.data)
