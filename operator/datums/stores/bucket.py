@@ -71,6 +71,19 @@ class Bucket(ABC):
         self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
     ) -> Iterator[Buffer]: ...
 
+    def pour(
+        self,
+        key: str,
+        take: Callable[[memoryview], None],
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        etag: str = "",
+        version: str = "",
+    ) -> None:
+        for chunk in self.stream(key, offset, length, etag=etag, version=version):
+            take(memoryview(chunk))
+
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         if if_absent and self._conditional_put:
             try:

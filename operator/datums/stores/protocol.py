@@ -134,6 +134,22 @@ class Store(Protocol):
             version: where not empty, this version is read (`ObjectInfo.version`).
         """
 
+    def pour(
+        self,
+        key: str,
+        take: Callable[[memoryview], None],
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        etag: str = "",
+        version: str = "",
+    ) -> None:
+        """`stream` for large files: hands each chunk on, in memory that is used again afterwards.
+
+        Args:
+            take: what it raises passes through.
+        """
+
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         """Writes a small object in one request.
 

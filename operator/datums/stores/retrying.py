@@ -77,6 +77,19 @@ class RetryingStore:
         yield from first
         yield from others
 
+    def pour(
+        self,
+        key: str,
+        take: Callable[[memoryview], None],
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        etag: str = "",
+        version: str = "",
+    ) -> None:
+        for chunk in self.stream(key, offset, length, etag=etag, version=version):
+            take(memoryview(chunk))
+
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         tried = 0
 

@@ -91,6 +91,36 @@ class S3Store(Bucket):
         if got != size:
             raise self._cut(key, got, size)
 
+    def pour(
+        self,
+        key: str,
+        take: Callable[[memoryview], None],
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        etag: str = "",
+        version: str = "",
+    ) -> None:
+        if length == 0:
+            return
+        self.check_key(key)
+        size = got = 0
+
+        def begin(reply: Reply) -> None:
+            nonlocal size
+            size = self._expected(key, reply.status, reply.headers, offset, length, etag, version)
+
+        def taken(chunk: memoryview) -> None:
+            nonlocal got
+            got += len(chunk)
+            if got > size:
+                raise self._cut(key, got, size)
+            take(chunk)
+
+        self._requests.pour(key, *_asked(offset, length, etag, version), begin, taken)
+        if got != size:
+            raise self._cut(key, got, size)
+
     def delete(self, key: str) -> None:
         self.check_key(key)
         with suppress(errors.NotFound):

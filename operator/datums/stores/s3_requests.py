@@ -121,6 +121,29 @@ class S3Requests:
         except WireError as error:
             raise self.broken(error, key, "read") from None
 
+    def pour(
+        self,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        begin: Callable[[Reply], None],
+        take: Callable[[memoryview], None],
+    ) -> None:
+        """Hands the body of the answer to a GET on as it comes (`Wire.pour`).
+
+        Args:
+            begin: called with the headers of an answer that goes well.
+
+        Raises:
+            StoreError: whatever else comes of it.
+        """
+        try:
+            self.wire.pour(
+                self.request("GET", key, query, headers=headers), lambda reply: begin(self.checked(reply, key, "read")), take
+            )
+        except WireError as error:
+            raise self.broken(error, key, "read") from None
+
     def checked(self, reply: Reply, about: str, doing: str) -> Reply:
         """An answer, if it is one that went well.
 

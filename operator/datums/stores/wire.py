@@ -33,6 +33,8 @@ _SLOWEST: Final = 4 << 10
 _SMALL_BYTES: Final = 1 << 20
 """A body up to here is handed over whole."""
 _RECEIVED_AT_ONCE: Final = 256 << 10
+_BUFFER_BYTES: Final = 64 << 10
+"""libcurl's own; several of them are filled before it lets go."""
 _ERROR_BYTES: Final = 64 << 10
 _LOOK_SECONDS: Final = 1.0
 _NOT_AFTER_ALL: Final = ("accept:", "content-type:", "expect:", "transfer-encoding:")
@@ -100,7 +102,7 @@ class Wire:
             (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
             (pycurl.LOW_SPEED_LIMIT, _SLOWEST),
             (pycurl.LOW_SPEED_TIME, SILENCE_SECONDS),
-            (pycurl.BUFFERSIZE, _RECEIVED_AT_ONCE),
+            (pycurl.BUFFERSIZE, _BUFFER_BYTES),
             (pycurl.UPLOAD_BUFFERSIZE, _RECEIVED_AT_ONCE),
             (pycurl.TCP_NODELAY, 1),
         ]
@@ -152,6 +154,26 @@ class Wire:
             with self._lock:
                 self._lanes.append((multi, handle))
 
+    def pour(self, request: Request, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
+        """Sends a request, and hands the body of its answer on as it comes, while it is in the processor's cache.
+
+        Args:
+            begin: called with the answer as soon as its headers are there (its body is empty, but for an error's). What it raises
+                breaks it off, and passes through.
+            take: called with some hundred KiB at a time, in memory that is used again. What it raises does the same.
+
+        Raises:
+            WireError: it ends before its time; what came is handed on first.
+        """
+        with self._lock:
+            handle = self._handles.pop() if self._handles else None
+        pouring = _Pouring(handle or self.handle(), self._origin, request, begin, take)
+        try:
+            pouring.run()
+        finally:
+            with self._lock:
+                self._handles.append(pouring.exchange.handle)
+
     def batch(self, at_once: int) -> WireBatch[Any]:
         """For many small requests in one thread.
 
@@ -179,7 +201,7 @@ class Exchange:
     __slots__ = ("_body", "_heads", "handle")
 
     def __init__(
-        self, handle: pycurl.Curl, origin: str, request: Request, limit: int, take: Callable[[bytes], None] | None = None
+        self, handle: pycurl.Curl, origin: str, request: Request, limit: int, take: Callable[[bytes], int | None] | None = None
     ) -> None:
         self.handle = handle
         self._body = bytearray()
@@ -213,7 +235,10 @@ class Exchange:
     @property
     def status(self) -> int:
         """0 as long as there is no answer."""
-        return int(self.handle.getinfo(pycurl.RESPONSE_CODE))
+        for line in reversed(self._heads):
+            if line.startswith(b"HTTP/"):
+                return int(line.split(maxsplit=2)[1])
+        return 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -230,6 +255,69 @@ class Exchange:
     def reply(self) -> Reply:
         """The whole answer."""
         return Reply(self.status, self.headers, self._body)
+
+
+class _Pouring:
+    """An answer on its way to who takes it."""
+
+    def __init__(
+        self,
+        handle: pycurl.Curl,
+        origin: str,
+        request: Request,
+        begin: Callable[[Reply], None],
+        take: Callable[[memoryview], None],
+    ) -> None:
+        self.exchange = Exchange(handle, origin, request, 0, self._came)
+        self._begin = begin
+        self._take = take
+        self._memory = memoryview(bytearray(_RECEIVED_AT_ONCE))
+        self._filled = 0
+        self._status = 0
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        broken: WireError | None = None
+        try:
+            self.exchange.handle.perform()
+        except pycurl.error as error:
+            broken = WireError(explain(self.exchange.handle, *error.args))
+        if self._failure is not None:
+            raise self._failure
+        if self._status and self._is_good:
+            if self._filled:
+                self._take(self._memory[: self._filled])
+        elif self._status or broken is None:
+            self._started()
+        if broken is not None:
+            raise broken
+
+    @property
+    def _is_good(self) -> bool:
+        return 200 <= self._status < 300
+
+    def _started(self) -> None:
+        body = bytearray(b"" if self._is_good else self._memory[: self._filled])
+        self._begin(Reply(self.exchange.status, self.exchange.headers, body))
+
+    def _came(self, data: bytes) -> int | None:
+        try:
+            if not self._status:
+                self._status = self.exchange.status
+                if self._is_good:
+                    self._started()
+            size = len(data)
+            if self._filled + size > _RECEIVED_AT_ONCE:
+                if not self._is_good:
+                    return None  # the beginning of an error says enough
+                self._take(self._memory[: self._filled])
+                self._filled = 0
+            self._memory[self._filled : self._filled + size] = data
+            self._filled += size
+        except BaseException as error:  # noqa: BLE001  raised when libcurl has returned
+            self._failure = error
+            return -1
+        return None
 
 
 class Incoming:

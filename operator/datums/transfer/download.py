@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
 from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Assembly, Segment
-from datums.transfer.fetch_packs import Span, cut
+from datums.transfer.fetch_packs import Cutter, Span
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience, Stalled
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 Task: TypeAlias = Wanted | Span | Segment
 
@@ -83,16 +80,20 @@ class Downloader:
         while span.done < len(span.files):
             left = span.files[span.done :]
             start, end = left[0].offset, left[-1].offset + left[-1].size
+            cutter = Cutter(start, [(wanted.offset, wanted.size) for wanted in left])
+
+            def take(chunk: memoryview, cutter: Cutter = cutter) -> None:
+                for pieces in cutter.feed(chunk):
+                    wanted = span.files[span.done]
+                    self._progress.add(0, wanted.size)
+                    if not self._arrivals.take(wanted, pieces, last=False):
+                        span.damaged.append(wanted)
+                    span.done += 1
+                    patience.went_well()
+
             try:
                 with line.pace.slot():
-                    answer = self._watched(line.store.stream(left[0].key, start, end - start), flight)
-                    places = [(wanted.offset, wanted.size) for wanted in left]
-                    for wanted, pieces in zip(left, cut(answer, start, places), strict=False):
-                        self._progress.add(0, wanted.size)
-                        if not self._arrivals.take(wanted, pieces, last=False):
-                            self._file(wanted, flight)
-                        span.done += 1
-                        patience.went_well()
+                    self._pour(left[0].key, take, flight, start, end - start)
                     if span.done < len(span.files):
                         raise errors.Unavailable(f"the answer for {flight.uri} ended too early")
             except StoreError as error:
@@ -100,6 +101,9 @@ class Downloader:
                 patience.after(error)
             else:
                 line.pace.went_well()
+        while span.damaged:
+            self._file(span.damaged[-1], flight)
+            span.damaged.pop()
 
     def _segment(self, segment: Segment, flight: Flight, *, last: bool = False) -> None:
         assembly = segment.assembly
@@ -134,17 +138,18 @@ class Downloader:
         line, assembly = self._line, segment.assembly
         wanted = assembly.wanted
         assembly.file()
+
+        def take(chunk: memoryview) -> None:
+            assembly.write(segment, chunk)
+            self._progress.add(0, len(chunk))
+            patience.went_well()
+
         while segment.left > 0 or (segment.is_open and not segment.position):
             try:
                 with line.pace.slot():
                     length = None if segment.is_open else segment.left
                     start = wanted.offset + segment.position
-                    for chunk in self._watched(
-                        line.store.stream(wanted.key, start, length, etag=wanted.etag, version=wanted.version), flight
-                    ):
-                        assembly.write(segment, chunk)
-                        self._progress.add(0, memoryview(chunk).nbytes)
-                        patience.went_well()
+                    self._pour(wanted.key, take, flight, start, length, etag=wanted.etag, version=wanted.version)
             except StoreError as error:
                 flight.rests()
                 patience.after(error)
@@ -163,16 +168,29 @@ class Downloader:
         if segment.left:
             raise self._arrivals.changed(wanted, segment.position)
 
-    def _watched(self, stream: Iterator[Buffer], flight: Flight) -> Iterator[Buffer]:
-        while True:
-            flight.asks(_SLOW_SECONDS)
-            chunk = next(stream, None)
+    def _pour(
+        self,
+        key: str,
+        take: Callable[[memoryview], None],
+        flight: Flight,
+        offset: int,
+        length: int | None,
+        *,
+        etag: str = "",
+        version: str = "",
+    ) -> None:
+        """Has the bytes taken as they come, and the flight see that they do."""
+
+        def taken(chunk: memoryview) -> None:
             flight.moved()
             if self._stopped.is_set():
                 raise errors.Unavailable("stopped: another file failed")
-            if chunk is None:
-                return
-            yield chunk
+            take(chunk)
+            flight.asks(_SLOW_SECONDS)
+
+        flight.asks(_SLOW_SECONDS)
+        self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
+        flight.rests()
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)

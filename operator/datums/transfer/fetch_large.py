@@ -147,7 +147,7 @@ class Assembly:
                 else:
                     self._hash_to(segment.number, segment.position + length)
             elif segment.is_held and self._holding.take(length):
-                self._held.setdefault(segment.number, []).append(data)
+                self._held.setdefault(segment.number, []).append(bytes(data))
             else:
                 segment.is_held = False  # what is held is the segment's beginning, without a gap
         except OSError as error:

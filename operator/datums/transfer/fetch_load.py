@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -44,8 +45,11 @@ _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
 _HELD_BYTES: Final = 32 << 20
 _MUCH_BYTES: Final = 256 << 20
-_WATCH_SECONDS: Final = 1.0
-_FOR_ONE_FILE: Final = 8
+_WATCH_SECONDS: Final = 0.25
+_STREAMS: Final = 4
+"""With which the loading of large files begins. More only get into each other's way while the processor is the limit."""
+_BUSY_CORES: Final = 0.8
+"""Of what is used up by more than this, more threads get no more."""
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
 """After these another run resolves the links anew: what they led to cannot be had any more."""
 
@@ -159,7 +163,8 @@ class Loading:
                 work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf, stopped)
             ]
             done = threading.Event()
-            threading.Thread(target=self._watch, args=(done,), name="watch", daemon=True).start()
+            growing = [workers for workers, _ in works if isinstance(workers, Workers)]
+            threading.Thread(target=self._watch, args=(growing, done), name="watch", daemon=True).start()
             try:
                 for workers, _ in works:
                     workers.wait()
@@ -194,8 +199,8 @@ class Loading:
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
-        threads = max(threads, min(line.concurrency, _FOR_ONE_FILE))  # a large file is the work of several
-        queue = Queue(self._spool, shelf, store, threads, stopped, Holding(_HELD_BYTES // self._stores))
+        streams = min(line.concurrency, _STREAMS)  # a large file is the work of several
+        queue = Queue(self._spool, shelf, store, max(threads, streams), stopped, Holding(_HELD_BYTES // self._stores))
         arrivals = Arrivals(line, shelf, names, progress)
         downloader = Downloader(line, shelf, arrivals, progress, stopped)
         workers: Workers[Any] = Workers(
@@ -203,19 +208,25 @@ class Loading:
             downloader.work,
             downloader.uri,
             again=downloader.again,
-            threads=threads,
+            threads=streams,
+            most=threads,
             flights=progress.flights,
             stopped=stopped,
         )
         small = SmallFiles(self._spool.small(store, SMALL_BYTES, certain=True), line, arrivals, progress, stopped)
         return [(workers, queue.discard), (small, lambda: None)]
 
-    def _watch(self, done: threading.Event) -> None:
-        """Has the work of threads that hang done by others."""
+    def _watch(self, works: Sequence[Workers[Any]], done: threading.Event) -> None:
+        """Has the work of threads that hang done by others, and more threads work where all wait."""
+        used, at = time.process_time(), time.monotonic()
         while not done.wait(_WATCH_SECONDS):
             for flight in self._progress.flights.overdue():
                 if flight.owner is not None:
                     flight.owner.take_over(flight)
+            before, since, used, at = used, at, time.process_time(), time.monotonic()
+            if used - before < _BUSY_CORES * (at - since):
+                for workers in works:
+                    workers.grow()
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):

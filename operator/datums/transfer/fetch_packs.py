@@ -25,7 +25,9 @@ class Span(msgspec.Struct):
     files: list[Wanted]
     """By offset, none overlaps another, each of at least one byte."""
     done: int = 0
-    """How many of them are loaded."""
+    """How many of them have come."""
+    damaged: list[Wanted] = []
+    """Those that were other than they should be: perhaps only on their way."""
 
 
 def spans(files: Iterable[Wanted]) -> Iterator[Span]:
@@ -54,28 +56,41 @@ def _belongs(first: Wanted, last: Wanted, wanted: Wanted, count: int) -> bool:
     )
 
 
-def cut(chunks: Iterable[Buffer], start: int, places: Iterable[tuple[int, int]]) -> Iterator[list[memoryview]]:
-    """The bytes of each place, in pieces; nothing is copied.
+class Cutter:
+    """Cuts places out of an object whose bytes come chunk by chunk.
 
     Args:
-        chunks: of an object, from `start` on.
-        places: (offset in the object, size), sorted, none overlaps another. Chunks that end too early end the result.
+        start: where in the object the first chunk begins.
+        places: (offset in the object, size), sorted, none overlaps another.
     """
-    stream = iter(chunks)
-    view = memoryview(b"")
-    for offset, size in places:
-        pieces: list[memoryview] = []
-        left = size
-        while left:
-            if not view.nbytes:
-                try:
-                    view = memoryview(next(stream))
-                except StopIteration:
-                    return
-            skipped = min(view.nbytes, max(0, offset - start))
-            piece = view[skipped : skipped + left]
-            if piece.nbytes:
-                pieces.append(piece)
-            left -= piece.nbytes
-            view, start = view[skipped + piece.nbytes :], start + skipped + piece.nbytes
-        yield pieces
+
+    def __init__(self, start: int, places: Iterable[tuple[int, int]]) -> None:
+        self._at = start
+        self._places = iter(places)
+        self._place = next(self._places, None)
+        self._begun: list[Buffer] = []
+        """What has come of the place, kept from earlier chunks."""
+        self._got = 0
+
+    def feed(self, chunk: memoryview) -> Iterator[list[Buffer]]:
+        """The bytes of each place that is whole now, in pieces. Nothing is copied but what is to wait for the next chunk: they hold
+        until then.
+
+        Args:
+            chunk: what follows.
+        """
+        end = self._at + len(chunk)
+        while self._place is not None:
+            offset, size = self._place
+            begin = offset + self._got
+            piece = chunk[max(0, begin - self._at) : max(0, offset + size - self._at)] if begin < end else chunk[:0]
+            self._got += len(piece)
+            if self._got < size:
+                if len(piece):
+                    self._begun.append(bytes(piece))
+                break
+            pieces = [*self._begun, piece] if len(piece) else self._begun
+            self._begun, self._got = [], 0
+            self._place = next(self._places, None)
+            yield pieces
+        self._at = end

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 
 from datums.transfer.download import Task
-from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly, Holding
+from datums.transfer.fetch_large import Assembly, Holding
 from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_small import SMALL_BYTES
 from datums.transfer.fetch_spool import Spool
 
 _LARGE_AT_ONCE = 4
+_MIDDLE_BYTES = 32 << 20
+"""What is not larger is the work of one thread: then its digest needs no bytes that were held, or written and read again."""
 _ANY_SIZE = 1 << 62
 
 
@@ -32,7 +34,7 @@ class Queue:
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
         self._holding = holding
-        self._large = spool.alone(store, SEGMENT_BYTES, _ANY_SIZE)
+        self._large = spool.alone(store, _MIDDLE_BYTES, _ANY_SIZE)
         self._rest = _rest(spool, store)
         self._assemblies: list[Assembly] = []
 
@@ -72,6 +74,6 @@ class Queue:
 
 
 def _rest(spool: Spool, store: str) -> Iterator[Task]:
-    yield from spool.alone(store, SMALL_BYTES, SEGMENT_BYTES)
+    yield from spool.alone(store, SMALL_BYTES, _MIDDLE_BYTES)
     yield from spans(spool.packed(store))
     yield from spool.small(store, SMALL_BYTES, certain=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datums.transfer.fetch_packs import GAP_BYTES, SPAN_BYTES, cut, spans
+from datums.transfer.fetch_packs import GAP_BYTES, SPAN_BYTES, Cutter, spans
 from datums.transfer.fetch_wanted import Wanted
 
 
@@ -50,7 +50,8 @@ def test_what_is_cut_out_is_what_lies_there(data: bytes, lengths: list[int], lay
         places.append((at + gap, size))
         at += gap + size
     whole = [place for place in places if not place[1] or sum(place) - start <= len(data)]
-    found = [b"".join(pieces) for pieces in cut(chunks, start, places)]
+    cutter = Cutter(start, places)
+    found = [b"".join(pieces) for chunk in chunks for pieces in cutter.feed(memoryview(chunk))]
     expected = [data[offset - start : offset - start + size] for offset, size in places]
     assert found == expected[: len(found)]
     if len(whole) == len(places):
