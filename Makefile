@@ -65,6 +65,10 @@ docs: venv ## build the documentation into site/ (strict)
 bench: venv ## time an execution beside a bare pod; prints a table, writes bench/out/execution.json
 	@$(BIN)/python -m bench.execution
 
+.PHONY: bench-outputs
+bench-outputs: venv ## time the verdict of an execution with 100,000 outputs, on the cluster; writes bench/out/outputs.json
+	@$(BIN)/python -m bench.outputs $(ARGS)
+
 .PHONY: bench-transfer
 bench-transfer: venv ## time fetch and ship beside rclone, s5cmd and boto3 (ARGS=--help); tables, and bench/out/transfer.json
 	@PYTHONPATH=operator $(BIN)/python -m bench.transfer $(ARGS)
