@@ -164,6 +164,61 @@ class StoreContract:
                 with pytest.raises(errors.Corrupt):
                     patiently(beyond)
 
+    def test_what_is_poured(self, site: Site) -> None:
+        data = random_bytes(3 * MIB + 7)
+        site.write("x", data)
+        store = site.open()
+        store.put("empty", b"")
+
+        def poured(key: str, *place: Any, **pin: Any) -> bytes:
+            got = bytearray()
+            store.pour(key, got.extend, *place, **pin)
+            return bytes(got)
+
+        def stop(chunk: memoryview) -> None:
+            raise KeyError(len(chunk))
+
+        assert poured("x") == data
+        assert poured("x", 5, 2 * MIB) == data[5 : 5 + 2 * MIB]
+        assert poured("x", MIB, etag=store.head("x").etag) == data[MIB:]
+        assert poured("x", 3, 0) == poured("empty") == b""
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                store.pour("x", stop)
+        with pytest.raises(errors.NotFound):
+            poured("nothing")
+        with pytest.raises(errors.Changed):
+            poured("x", 0, 10, etag=store.head("empty").etag)
+        assert poured("x", len(data) - 1, 1) == data[-1:]
+
+    def test_many_at_once(self, site: Site) -> None:
+        store = site.open()
+        batch = store.batch(4)
+        data = {f"a b/{n}": random_bytes(n * 10_000) for n in range(8)}
+
+        def ended() -> dict[str, Any]:
+            answers: dict[str, Any] = {}
+            while len(batch):
+                answers |= {tag: got if isinstance(got, errors.StoreError) else bytes(got) for tag, got in batch.take(5.0)}
+            return answers
+
+        for key, whole in data.items():
+            batch.put(f"put {key}", key, whole)
+        assert ended() == dict.fromkeys((f"put {key}" for key in data), b"")
+        assert {key: site.read(key) for key in site.names()} == data
+        head = store.head("a b/3")
+        for n in range(1, 8):
+            batch.read(f"{n}", f"a b/{n}", n, 5000)
+        batch.read("pinned", head.key, 0, head.size, etag=head.etag, version=head.version)
+        batch.read("missing", "nothing", 0, 1)
+        batch.read("changed", "a b/4", 0, 1, etag=head.etag)
+        batch.read("short", "a b/5", 49_999, 2)
+        found = ended()
+        for tag, kind in (("missing", errors.NotFound), ("changed", errors.Changed), ("short", errors.Corrupt)):
+            assert isinstance(found.pop(tag), kind)
+        assert found == {f"{n}": data[f"a b/{n}"][n : n + 5000] for n in range(1, 8)} | {"pinned": data[head.key]}
+        batch.close()
+
     def test_an_empty_object(self, site: Site) -> None:
         store = site.open()
         store.put("x", b"")

@@ -11,6 +11,7 @@ from datums.model.plan import StoreAccess
 from datums.stores import errors
 from datums.stores.answers import Answer, Codes, Target, classify, other_protocol, target_of
 from datums.stores.protocol import Batch, ObjectInfo, PendingUpload, Readable, SentPart
+from datums.stores.upload import put_file
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -97,9 +98,6 @@ class Bucket(ABC):
     def put_file(
         self, key: str, file: Readable, size: int, on_progress: Callable[[int], None] | None = None, *, in_parts: bool = False
     ) -> None:
-        # Here, for the threads' module costs some milliseconds to import.
-        from datums.stores.upload import put_file  # noqa: PLC0415
-
         put_file(self, key, file, size, on_progress, in_parts=in_parts)
 
     def batch(self, at_once: int) -> Batch[Any]:

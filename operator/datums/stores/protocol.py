@@ -85,7 +85,8 @@ class Batch(Protocol[T]):
 class Store(Protocol):
     """One bucket. Keys are verbatim: nothing is encoded, decoded or normalised on the way.
 
-    Every method raises `datums.stores.errors.StoreError`. A driver sends each request once: whether, when and how often to try
+    Every method raises `datums.stores.errors.StoreError`. A driver sends each request once (but for one that can be repeated, on a
+    kept connection that the service has closed without an answer): whether, when and how often to try
     again is the caller's to decide, while the error is `retryable`; so it sees every refusal, and can slow down.
     """
 

@@ -47,7 +47,7 @@ class S3Batch(Generic[T]):
             self._requests.checked(reply, key, "read")
             return self._whole(key, reply, offset, length, etag, version)
 
-        self._batch.begin((tag, key, "read", judge), request, length + _ERROR_BYTES)
+        self._begin(tag, key, "read", judge, request, length + _ERROR_BYTES)
 
     def put(self, tag: T, key: str, data: Buffer) -> None:
         self._check_key(key)
@@ -57,7 +57,7 @@ class S3Batch(Generic[T]):
             self._requests.written(request, reply, key)
             return b""
 
-        self._batch.begin((tag, key, "write", judge), request, _ERROR_BYTES)
+        self._begin(tag, key, "write", judge, request, _ERROR_BYTES)
 
     def take(self, seconds: float) -> Iterator[tuple[T, Buffer | StoreError]]:
         for (tag, key, doing, judge), reply in self._batch.take(seconds):
@@ -67,6 +67,12 @@ class S3Batch(Generic[T]):
                 yield tag, judge(reply)
             except StoreError as error:
                 yield tag, error
+
+    def _begin(self, tag: T, key: str, doing: str, judge: Callable[[Reply], Buffer], request: Request, limit: int) -> None:
+        try:
+            self._batch.begin((tag, key, doing, judge), request, limit)
+        except WireError as error:
+            raise self._requests.broken(error, key, doing) from None
 
     def close(self) -> None:
         self._batch.close()

@@ -67,7 +67,7 @@ def finish(requests: S3Requests, key: str, upload: str, tags: Sequence[str], hea
         head: what the service says of an object, to see whether an answer was lost.
     """
     try:
-        reply = requests.send("POST", key, {"uploadId": upload}, "write", body=_document(tags))
+        reply = requests.send("POST", key, {"uploadId": upload}, "write", body=_document(tags), is_patient=True)
         # The service says 200 before it begins, and may find out afterwards that it cannot.
         requests.read_xml(reply, "CompleteMultipartUploadResult", key, "write")
     except errors.NotFound:

@@ -88,6 +88,7 @@ class S3Requests:
         body: Buffer = b"",
         about: str = "",
         limit: int = _MOST,
+        is_patient: bool = False,
     ) -> Reply:
         """The answer to a request that went well.
 
@@ -95,11 +96,12 @@ class S3Requests:
             doing: `read`, `write`, …; for messages.
             about: what messages name instead of the key.
             limit: the most bytes of an answer that are taken.
+            is_patient: the service may take minutes before it answers.
 
         Raises:
             StoreError: whatever else came of it.
         """
-        request = self.request(method, key, query, headers=headers, body=body)
+        request = self.request(method, key, query, headers=headers, body=body)._replace(is_patient=is_patient)
         try:
             reply = self.wire.send(request, limit)
         except WireError as error:

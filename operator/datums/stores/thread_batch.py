@@ -94,7 +94,10 @@ class ThreadBatch(Generic[T]):
                 answer: Buffer | BaseException = call()
             except BaseException as error:  # noqa: BLE001  handed to the thread that takes
                 answer = error
+            given_up = number not in self._flying
             self._ended.put((number, answer))
+            if given_up:
+                return  # another thread has its place
 
     def _overdue(self) -> list[tuple[T, StoreError]]:
         now = time.monotonic()

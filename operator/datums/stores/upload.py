@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from datums.stores import errors
 from datums.stores.protocol import Readable, Store
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _PARTS_AT_ONCE: Final = 4
 """Of one object: bounds the memory to as many parts, and one that is read meanwhile."""
@@ -35,6 +37,9 @@ def put_file(
 def _put_parts(
     store: Store, key: str, upload: str, file: Readable, size: int, part: int, on_progress: Callable[[int], None] | None
 ) -> list[str]:
+    # Here, for what is small needs none of it.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
     sending: list[Future[str]] = []
     at_once = 1 if store.parts_in_order else _PARTS_AT_ONCE
     with ThreadPoolExecutor(at_once, thread_name_prefix="part") as threads:

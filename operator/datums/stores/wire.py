@@ -55,7 +55,7 @@ class Reply(NamedTuple):
         said = self.headers.get("retry-after", "")
         if not said:
             return 0.0
-        if said.isdigit():
+        if said.isdecimal():
             return float(said)
         from email.utils import parsedate_to_datetime  # noqa: PLC0415  some milliseconds
 
@@ -78,6 +78,8 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: Buffer = b""
+    is_patient: bool = False
+    """Whether the service may take minutes before it answers."""
 
 
 class Wire:
@@ -91,7 +93,9 @@ class Wire:
 
     def __init__(self, url: str, *, ca_bundle: str = "", proxy: str = "") -> None:
         service = urlsplit(url)
-        self.host = service.netloc
+        # As libcurl sends it, and as it is signed.
+        port = {"http": ":80", "https": ":443"}.get(service.scheme, "")
+        self.host = service.netloc.removesuffix(port)
         self._origin = f"{service.scheme}://{service.netloc}"
         self._options: list[tuple[int, Any]] = [
             (pycurl.NOSIGNAL, 1),
@@ -101,7 +105,6 @@ class Wire:
             (pycurl.NOPROXY, ""),
             (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
             (pycurl.LOW_SPEED_LIMIT, _SLOWEST),
-            (pycurl.LOW_SPEED_TIME, SILENCE_SECONDS),
             (pycurl.BUFFERSIZE, _BUFFER_BYTES),
             (pycurl.UPLOAD_BUFFERSIZE, _RECEIVED_AT_ONCE),
             (pycurl.TCP_NODELAY, 1),
@@ -129,10 +132,9 @@ class Wire:
         try:
             exchange.handle.perform()
         except pycurl.error as error:
-            raise WireError(explain(exchange.handle, *error.args)) from None
+            return exchange.broken(*error.args)
         finally:
-            with self._lock:
-                self._handles.append(exchange.handle)
+            self._give_back(exchange)
         return exchange.reply()
 
     @contextmanager
@@ -171,8 +173,7 @@ class Wire:
         try:
             pouring.run()
         finally:
-            with self._lock:
-                self._handles.append(pouring.exchange.handle)
+            self._give_back(pouring.exchange)
 
     def batch(self, at_once: int) -> WireBatch[Any]:
         """For many small requests in one thread.
@@ -181,6 +182,11 @@ class Wire:
             at_once: how many connections are kept open.
         """
         return WireBatch(self.handle, self._origin, at_once)
+
+    def _give_back(self, exchange: Exchange) -> None:
+        exchange.end()
+        with self._lock:
+            self._handles.append(exchange.handle)
 
     def handle(self) -> pycurl.Curl:
         """A new handle, with all that its requests have in common."""
@@ -206,10 +212,12 @@ class Exchange:
         self.handle = handle
         self._body = bytearray()
         self._heads: list[bytes] = []
-        method, target, headers, body = request
-        lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+        method, target, headers, body, is_patient = request
         handle.setopt(pycurl.URL, origin + target)
-        handle.setopt(pycurl.HTTPHEADER, [*lines, f"user-agent: {USER_AGENT}", *_NOT_AFTER_ALL])
+        handle.setopt(pycurl.HTTPHEADER, [*_lines(headers), f"user-agent: {USER_AGENT}", *_NOT_AFTER_ALL])
+        handle.setopt(pycurl.LOW_SPEED_TIME, 0 if is_patient else SILENCE_SECONDS)
+        # On a kept connection that is found closed libcurl sends once more, unseen: what must not be done twice has a new one.
+        handle.setopt(pycurl.FRESH_CONNECT, method == "POST" or "if-none-match" in headers)
         handle.setopt(pycurl.HEADERFUNCTION, self._heads.append)
         handle.setopt(pycurl.WRITEFUNCTION, take or self._body.extend)
         handle.setopt(pycurl.MAXFILESIZE_LARGE, limit)
@@ -256,6 +264,27 @@ class Exchange:
         """The whole answer."""
         return Reply(self.status, self.headers, self._body)
 
+    def broken(self, code: int, text: str) -> Reply:
+        """What there is of an answer that ended before its time, if its status says enough.
+
+        Raises:
+            WireError: it does not.
+        """
+        if self.has_refused:
+            return self.reply()
+        raise WireError(explain(self.handle, code, text))
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether the service itself (and no proxy) has said no."""
+        return int(self.handle.getinfo(pycurl.RESPONSE_CODE)) >= 300
+
+    def end(self) -> None:
+        """Lets go of what the handle would keep until its next request."""
+        for option in (pycurl.READFUNCTION, pycurl.SEEKFUNCTION, pycurl.WRITEFUNCTION, pycurl.HEADERFUNCTION):
+            self.handle.unsetopt(option)
+        self.handle.setopt(pycurl.POSTFIELDS, b"")
+
 
 class _Pouring:
     """An answer on its way to who takes it."""
@@ -288,7 +317,7 @@ class _Pouring:
             if self._filled:
                 self._take(self._memory[: self._filled])
         elif self._status or broken is None:
-            self._started()
+            return self._started()
         if broken is not None:
             raise broken
 
@@ -309,7 +338,7 @@ class _Pouring:
             size = len(data)
             if self._filled + size > _RECEIVED_AT_ONCE:
                 if not self._is_good:
-                    return None  # the beginning of an error says enough
+                    return -1  # the beginning of an error says enough
                 self._take(self._memory[: self._filled])
                 self._filled = 0
             self._memory[self._filled : self._filled + size] = data
@@ -328,6 +357,7 @@ class Incoming:
         self._chunks: list[bytes] = []
         self._exchange = Exchange(handle, origin, request, 0, self._chunks.append)
         self._ended = False
+        self._failure: WireError | None = None
         multi.add_handle(handle)
 
     @property
@@ -346,7 +376,12 @@ class Incoming:
             WireError
         """
         while not self._chunks and not self._ended:
-            self._turn()
+            try:
+                self._turn()
+            except WireError as error:
+                if not self._chunks and not self._exchange.has_refused:
+                    raise
+                self._failure, self._ended = error, True
 
     def chunks(self) -> Iterator[bytes]:
         """The body, in chunks of some hundred KiB. Each stands for what has come since the one before was taken.
@@ -354,20 +389,19 @@ class Incoming:
         Raises:
             WireError: it ends before its time; what came is given first.
         """
-        failure: WireError | None = None
         while True:
             while not self._ended and sum(map(len, self._chunks)) < _RECEIVED_AT_ONCE:
                 try:
                     self._turn()
                 except WireError as error:
-                    failure, self._ended = error, True
+                    self._failure, self._ended = error, True
             if self._chunks:
                 data = b"".join(self._chunks)
                 self._chunks.clear()
                 yield data
             if self._ended:
-                if failure is not None:
-                    raise failure
+                if self._failure is not None:
+                    raise self._failure
                 return
 
     def reply(self) -> Reply:
@@ -383,13 +417,14 @@ class Incoming:
         return Reply(self.status, self.headers, body[:_ERROR_BYTES])
 
     def _turn(self) -> None:
+        before = len(self._chunks)
         self._multi.perform()
         _, well, badly = self._multi.info_read()
         if badly:
             raise WireError(explain(*badly[0]))
         if well:
             self._ended = True
-        elif not self._chunks:
+        elif len(self._chunks) == before:
             wait(self._multi)
 
 
@@ -414,7 +449,7 @@ class WireBatch(Generic[T]):
         return len(self._flying)
 
     def begin(self, tag: T, request: Request, limit: int) -> None:
-        """Sends a request.
+        """Sends a request; one that cannot be sent raises a WireError.
 
         Args:
             tag: comes back with the answer.
@@ -451,13 +486,17 @@ class WireBatch(Generic[T]):
             for handle in well:
                 yield self._end(handle, None)
             for handle, code, text in badly:
-                yield self._end(handle, WireError(explain(handle, code, text)))
+                yield self._end(handle, (code, text))
 
-    def _end(self, handle: pycurl.Curl, failure: WireError | None) -> tuple[T, Reply | WireError]:
-        self._multi.remove_handle(handle)
+    def _end(self, handle: pycurl.Curl, failure: tuple[int, str] | None) -> tuple[T, Reply | WireError]:
         tag, exchange = self._flying.pop(handle)
-        self._free.append(handle)
-        return tag, failure or exchange.reply()
+        try:
+            return tag, exchange.reply() if failure is None else exchange.broken(*failure)
+        except WireError as error:
+            return tag, error
+        finally:
+            self._multi.remove_handle(handle)
+            self._free.append(handle)
 
 
 class _Reader:
@@ -477,6 +516,14 @@ class _Reader:
     def seek(self, offset: int, origin: int) -> int:
         self._at = offset + (len(self._view) if origin == 2 else self._at if origin == 1 else 0)
         return 0
+
+
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        names = ", ".join(name for name, value in headers.items() if not (value.isascii() and value.isprintable()))
+        raise WireError(f"Got invalid characters for the header {names}")
+    return lines
 
 
 def wait(multi: pycurl.CurlMulti, seconds: float = _LOOK_SECONDS) -> None:

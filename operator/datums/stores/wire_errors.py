@@ -27,7 +27,8 @@ def explain(handle: pycurl.Curl, code: int, text: str) -> str:
         return f"Connect certificate verify failed: {text.rpartition(': ')[2]}"
     if code in _INVALID:
         return f"Got invalid answer: {text}"
-    connect = "Connect " if code in _CONNECTING or not handle.getinfo(pycurl.CONNECT_TIME) else ""
+    # Not by CONNECT_TIME, which is 0 on a connection that is used again.
+    connect = "Connect " if code in _CONNECTING or not handle.getinfo(pycurl.REQUEST_SIZE) else ""
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return f"{connect}timed out: {text}"
     number = int(handle.getinfo(pycurl.OS_ERRNO))

@@ -189,8 +189,10 @@ class Downloader:
             flight.asks(_SLOW_SECONDS)
 
         flight.asks(_SLOW_SECONDS)
-        self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
-        flight.rests()
+        try:
+            self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
+        finally:
+            flight.rests()  # raises where the thread was left behind: then its place is not its own any more
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)

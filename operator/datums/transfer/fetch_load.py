@@ -167,7 +167,8 @@ class Loading:
             threading.Thread(target=self._watch, args=(growing, done), name="watch", daemon=True).start()
             try:
                 for workers, _ in works:
-                    workers.wait()
+                    workers.join()
+                stopped.check()
             finally:
                 done.set()
                 stopped.set()
@@ -213,7 +214,9 @@ class Loading:
             flights=progress.flights,
             stopped=stopped,
         )
-        small = SmallFiles(self._spool.small(store, SMALL_BYTES, certain=True), line, arrivals, progress, stopped)
+        files_ = self._spool.small(store, SMALL_BYTES, certain=True)
+        held = _HELD_BYTES // self._stores
+        small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=threads, held=held)
         return [(workers, queue.discard), (small, lambda: None)]
 
     def _watch(self, works: Sequence[Workers[Any]], done: threading.Event) -> None:

@@ -11,7 +11,6 @@ from datums.transfer.flights import Flights
 
 _AFTER_SECONDS: Final = 1.0
 _EVERY_SECONDS: Final = 1.0
-_STUCK_SECONDS: Final = 3.0  # with the second of a report and the operator's own time, that is within five
 
 
 class Progress:
@@ -41,7 +40,7 @@ class Progress:
             total_files=self.total_files,
             total_bytes=self.total_bytes,
             rate=round(self.bytes / max(0.001, time.monotonic() - self._started)),
-            trouble=self.flights.stuck(_STUCK_SECONDS),
+            trouble=self.flights.stuck(),
         )
 
 

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -66,7 +67,8 @@ class Shelf:
         self._note([])
         for left in self._partial.iterdir():
             left.unlink(missing_ok=True)
-        self._partial.rmdir()
+        with suppress(OSError):  # a thread that was left behind may still write
+            self._partial.rmdir()
 
     def target(self, wanted: Wanted) -> str:
         """The final name of a file."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SMALL_BYTES: Final = 1 << 20
 """What is not larger is loaded whole into memory, if its size and version are certain."""
-_HELD_BYTES: Final = 32 << 20
-"""Of files on their way."""
 _TRIES: Final = 2
 _LOOK_SECONDS: Final = 0.2
 _END_SECONDS: Final = 5.0
@@ -48,10 +46,22 @@ class SmallFiles:
 
     Args:
         files: of known size and version, none larger than `SMALL_BYTES`.
+        at_once: how many are on their way at most.
+        held: bytes of these, at most.
         stopped: set when the rest of the work is pointless; by this thread after an error.
     """
 
-    def __init__(self, files: Iterator[Wanted], line: Line, arrivals: Arrivals, progress: Progress, stopped: Stopped) -> None:
+    def __init__(
+        self,
+        files: Iterator[Wanted],
+        line: Line,
+        arrivals: Arrivals,
+        progress: Progress,
+        stopped: Stopped,
+        *,
+        at_once: int,
+        held: int,
+    ) -> None:
         self._files = files
         self._line = line
         self._arrivals = arrivals
@@ -59,20 +69,16 @@ class SmallFiles:
         self._stopped = stopped
         self._next: _Trip | None = None
         self._held = 0
-        self._trips: Trips[_Trip] = Trips(lambda: line.store, line.concurrency, line.pace, _send, self._failed)
+        self._most_held = held
+        self._trips: Trips[_Trip] = Trips(lambda: line.store, at_once, line.pace, _send, self._failed)
         self._thread = threading.Thread(target=self._run, name="small", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Returns when everything is done.
-
-        Raises:
-            BaseException: what went wrong.
-        """
+    def join(self) -> None:
+        """Returns when everything is done, or soon after something went wrong."""
         while self._thread.is_alive() and not self._stopped.is_set():
             self._thread.join(1.0)
         self._thread.join(_END_SECONDS)
-        self._stopped.check()
 
     def _run(self) -> None:
         try:
@@ -82,16 +88,18 @@ class SmallFiles:
                     for trip, answer in self._trips.turn(pause):
                         self._ended(trip, answer)
                 elif self._next is None:
-                    return
+                    break
                 else:
                     self._stopped.wait(pause)
         except BaseException as error:  # noqa: BLE001  handed to the thread that waits
             self._stopped.fail(error)
+        finally:
+            self._trips.close()
 
     def _begin(self) -> float:
         """Begins as many as there is room for; the seconds after which there may be more."""
         while (trip := self._due()) is not None:
-            if self._held and self._held + trip.wanted.size > _HELD_BYTES:
+            if self._held and self._held + trip.wanted.size > self._most_held:
                 break
             if (pause := self._trips.begin(trip)) > 0:
                 return pause
@@ -101,7 +109,7 @@ class SmallFiles:
 
     def _due(self) -> _Trip | None:
         """Whose turn it is."""
-        while self._next is None and (wanted := next(self._files, None)) is not None:
+        while self._next is None and not self._stopped.is_set() and (wanted := next(self._files, None)) is not None:
             if self._arrivals.is_there(wanted):
                 continue
             if wanted.size:

@@ -218,7 +218,7 @@ class Spool:
             certain: those whose size and version are, else the others.
         """
         globs = ",".join(str(number) for number, link in enumerate(self._links) if is_glob(link))
-        is_certain = f"(sha256<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # Wanted.is_pinned and is_sized
+        is_certain = f"(datum<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # by what `mark` changes in no such row
         where = f"id > ? AND store=? AND size<=? AND (offset=0 OR size=0) AND {'' if certain else 'NOT '}{is_certain}"
         for row in self._base.pages(f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id", (0,), (0,), (store, upto)):
             yield self._wanted(row)

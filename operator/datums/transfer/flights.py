@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-STUCK_SECONDS: Final = 5.0
-"""Without a byte for so long, a transfer is told of."""
+STUCK_SECONDS: Final = 3.0
+"""Without a byte for so long, a transfer is told of: with the second of a report and the operator's own time, within five."""
 
 
 class Abandoned(Exception):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from datums.stores.protocol import Batch
 
 _HELD_BYTES: Final = 32 << 20
-"""Of files on their way."""
+"""Of files on their way, …"""
+_MOST_FILES: Final = 256
+"""… which are open."""
 _LOOK_SECONDS: Final = 0.2
 _SOON_SECONDS: Final = 0.02
 _DESCRIPTOR_SECONDS: Final = 1.0
@@ -44,6 +46,7 @@ class SmallUploads:
         begin: begins with a file (`Singles.begin`); it may wait for the pod's own volumes.
         large: takes a file that is not for here.
         settled: called in this thread with what came of a file, or with the exception of `begin` or `Singles.sent`.
+        failed: called with what ends this thread.
     """
 
     def __init__(
@@ -53,16 +56,20 @@ class SmallUploads:
         begin: Callable[[Task], Outcome | Sending | Large | None],
         large: Callable[[Task], None],
         settled: Callable[[Task, Outcome | BaseException], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._singles = singles
         self._start = begin
         self._large = large
         self._settled = settled
+        self._failed = failed
         self._trips = store.trips(_send)
         self._tasks: deque[tuple[Task, int]] = deque()
         self._begun: _Trip | None = None
         """Read, and waiting for its place."""
         self._held = 0
+        self._exhausted = False
+        """Whether nothing can be opened before what is on its way is closed."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -81,20 +88,27 @@ class SmallUploads:
             self._changed.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._tasks and self._begun is None and not len(self._trips):
-                    self._changed.wait()
-            pause = self._begin()
-            if len(self._trips):
-                for trip, answer in self._trips.turn(pause if self._tasks or self._begun else _SOON_SECONDS):
-                    self._ended(trip, answer if isinstance(answer, StoreError) else None)
-            elif self._begun is not None:
-                time.sleep(pause)
+        try:
+            while True:
+                self._go_on()
+        except BaseException as error:  # noqa: BLE001  ends the process, in the main thread
+            self._failed(error)
+
+    def _go_on(self) -> None:
+        with self._changed:
+            while not self._tasks and self._begun is None and not len(self._trips):
+                self._changed.wait()
+        pause = self._begin()
+        if len(self._trips):
+            for trip, answer in self._trips.turn(pause if self._tasks or self._begun else _SOON_SECONDS):
+                self._ended(trip, answer if isinstance(answer, StoreError) else None)
+        elif self._begun is not None:
+            time.sleep(pause)
 
     def _begin(self) -> float:
         """Begins as many as there is room for; the seconds after which there may be more."""
-        while self._begun is not None or self._tasks:
+        self._exhausted = False
+        while (self._begun is not None or self._tasks) and not self._exhausted and len(self._trips) < _MOST_FILES:
             if self._begun is None:
                 task, tries = self._tasks.popleft()
                 self._begun = self._read(task, tries)
@@ -115,10 +129,12 @@ class SmallUploads:
         except NoDescriptors as error:
             if tries >= self._singles.tries:
                 self._settled(task, error)
+            elif len(self._trips):
+                self._exhausted = True
+                self._tasks.append((task, tries))
             else:
-                if not len(self._trips):
-                    time.sleep(_DESCRIPTOR_SECONDS)
-                self._tasks.append((task, tries + (not len(self._trips))))
+                time.sleep(_DESCRIPTOR_SECONDS)
+                self._tasks.append((task, tries + 1))
             return None
         except BaseException as error:  # noqa: BLE001  handed to who asked
             self._settled(task, error)
@@ -143,8 +159,8 @@ class SmallUploads:
                 self._changed_meanwhile(trip.task, trip.tries)
             else:
                 self._settled(trip.task, outcome)
-        except Refused as refusal:
-            self._settled(trip.task, refusal)
+        except (Refused, OSError) as refusal:
+            self._settled(trip.task, refusal if isinstance(refusal, Refused) else Refused(f"cannot be read: {refusal.strerror}"))
         finally:
             with suppress(OSError):
                 os.close(trip.sending.fd)
@@ -152,8 +168,12 @@ class SmallUploads:
     def _changed_meanwhile(self, task: Task, tries: int) -> None:
         if tries < self._singles.tries:
             self._tasks.append((Task(task.slot), tries + 1))
-        else:
-            self._settled(task, self._singles.given_up(tries))
+            return
+        try:
+            outcome: Outcome | BaseException = self._singles.given_up(tries)
+        except Refused as refusal:
+            outcome = refusal
+        self._settled(task, outcome)
 
 
 def _send(batch: Batch[_Trip], trip: _Trip) -> None:

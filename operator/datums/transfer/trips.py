@@ -6,7 +6,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from datums.stores.errors import StoreError
 from datums.transfer.pace import Pace
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datums.stores.protocol import Batch, Store
 
 T = TypeVar("T")
+_LATER: Final = 0.02
 
 
 class Trips(Generic[T]):
@@ -58,12 +59,23 @@ class Trips(Generic[T]):
 
     def begin(self, trip: T) -> float:
         """Sends a request if it may be sent now: 0 then, else the seconds after which to ask again."""
+        if self._late and self._late[0][0] <= time.monotonic():
+            return _LATER  # what failed is older than anything new
+        return self._leave(trip)
+
+    def _leave(self, trip: T) -> float:
         if (pause := self._pace.take()) > 0:
             return pause
         try:
-            self._send(self._current(), trip)
+            if (batch := self._current()) is None:
+                self._pace.give_back()
+                return _LATER
+            self._send(batch, trip)
         except StoreError as error:
             self._refused.append((trip, error))
+        except BaseException:
+            self._pace.give_back()
+            raise
         return 0.0
 
     def again(self, trip: T, seconds: float) -> None:
@@ -74,7 +86,7 @@ class Trips(Generic[T]):
         """Sends again what is due, and gives what has come to its end. Waits at most so long for that."""
         until = time.monotonic() + seconds
         while self._late and (pause := self._late[0][0] - time.monotonic()) <= 0:
-            if (pause := self.begin(self._late[0][2])) > 0:
+            if (pause := self._leave(self._late[0][2])) > 0:
                 break
             heapq.heappop(self._late)
         else:
@@ -94,13 +106,21 @@ class Trips(Generic[T]):
                 continue
             yield trip, answer
 
+    def close(self) -> None:
+        """Gives up what is on its way."""
+        if self._batch is not None:
+            self._batch.close()
+
     @property
     def _flying(self) -> int:
         return 0 if self._batch is None else len(self._batch)
 
-    def _current(self) -> Batch[T]:
+    def _current(self) -> Batch[T] | None:
+        """None while what was sent with older credentials is still on its way."""
         store = self._open()
-        if self._batch is None or (store is not self._store and not self._flying):
-            # With other credentials. What is on its way ends first: if it fails for that, it comes to a standstill by itself.
+        if store is not self._store:
+            if self._flying:
+                return None
+            self.close()
             self._store, self._batch = store, store.batch(self._at_once)
         return self._batch

@@ -64,7 +64,7 @@ class Uploader:
         self.parts = Parts(store, prefix, journal, buffers, threads, self._count)
         self._singles = Singles(store, prefix, places, journal, self.parts, buffers, part_bytes, self._count)
         self._singly: Crew[Task] = Crew("upload", threads, self._work_off_file)
-        self._small = SmallUploads(store, self._singles, self._begin, self._singly.hand, self._settle)
+        self._small = SmallUploads(store, self._singles, self._begin, self._singly.hand, self._settle, self._fail)
         self._packing: Crew[list[Slot]] = Crew("pack", min(_PACKERS, threads), self._work_off_pack)
         self._known: set[Slot] = set()
         self._again: set[Slot] = set()
@@ -261,6 +261,7 @@ class Uploader:
     def _fail(self, error: BaseException) -> None:
         with self._state:
             self.failure = self.failure or error
+            self._state.notify_all()
 
     def _count(self, size: int) -> None:
         with self._state:

@@ -79,12 +79,16 @@ class Workers(Generic[T]):
         Raises:
             BaseException: the first that a call raised, once the threads have ended or had a moment to do so.
         """
+        self.join()
+        self._stopped.check()
+
+    def join(self) -> None:
+        """Returns when everything is done, or soon after something went wrong."""
         with self._changed:
             while self._running and not self._stopped.is_set():
                 self._changed.wait(1.0)
             if self._running:
                 self._changed.wait_for(lambda: not self._running, _END_SECONDS)
-        self._stopped.check()
 
     def grow(self) -> None:
         """Makes the threads twice as many, up to the most that there may be."""
@@ -103,7 +107,14 @@ class Workers(Generic[T]):
     def _start(self, late: Flight | None) -> None:
         with self._changed:
             self._running += 1
-        threading.Thread(target=self._run, args=(late,), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(late,), name=self._name, daemon=True).start()
+        except RuntimeError as error:  # there may be no more threads
+            with self._changed:
+                self._running -= 1
+                alone = not self._running
+            if late is not None or alone:
+                self._stopped.fail(error)
 
     def _run(self, late: Flight | None) -> None:
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 
 class Asked(NamedTuple):
@@ -30,33 +31,45 @@ class Say(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
     length: int = -1
     """Content-Length; that of the body if negative."""
+    hang_up: Literal["", "at once", "at the next request"] = ""
+    """When the connection is closed afterwards, without having said so."""
+
+
+Answer: TypeAlias = Say | Callable[[Asked], Say]
 
 
 class Scripted:
-    """`answers` are given one after the other, the last one for ever; `asked` is what came."""
+    """`answers` are given one after the other, the last one for ever; `asked` is what came; `closed` counts connections."""
 
-    def __init__(self, answers: list[Say]) -> None:
+    def __init__(self, answers: list[Answer]) -> None:
         self.answers = answers
         self.asked: list[Asked] = []
+        self.closed = threading.Semaphore(0)
         self.url = ""
 
-    def next(self) -> Say:
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+    def next(self, asked: Asked) -> Say:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer if isinstance(answer, Say) else answer(asked)
 
 
 @contextmanager
-def serving(*answers: Say) -> Iterator[Scripted]:
+def serving(*answers: Answer) -> Iterator[Scripted]:
     """The server, on loopback."""
     script = Scripted(list(answers))
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        hangs_up = False
 
         def _answer(self) -> None:
+            if self.hangs_up:
+                self.close_connection = True
+                return
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            script.asked.append(Asked(self.command, self.path, headers, body, self.client_address[1]))
-            say = script.next()
+            asked = Asked(self.command, self.path, headers, body, self.client_address[1])
+            script.asked.append(asked)
+            say = script.next(asked)
             self.send_response_only(say.status)
             for name, value in say.headers.items():
                 self.send_header(name, value)
@@ -64,7 +77,8 @@ def serving(*answers: Say) -> Iterator[Scripted]:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(say.body)
-            if say.length > len(say.body):
+            self.hangs_up = say.hang_up == "at the next request"
+            if say.length > len(say.body) or say.hang_up == "at once":
                 self.close_connection = True
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer
@@ -74,6 +88,11 @@ def serving(*answers: Say) -> Iterator[Scripted]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 512
+
+        def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+            super().shutdown_request(request)
+            script.closed.release()
 
         def handle_error(self, *_: object) -> None:
             pass  # a client that has hung up
@@ -88,3 +107,30 @@ def serving(*answers: Say) -> Iterator[Scripted]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def talking(answer: bytes) -> Iterator[str]:
+    """A server that answers each request with these bytes, which need not be HTTP, and hangs up; its URL. Keeps still if empty."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            kept: list[socket.socket] = []
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    break
+                kept.append(client)
+                if answer:
+                    client.recv(1 << 16)
+                    client.sendall(answer)
+                    kept.pop().close()
+            for client in kept:
+                client.close()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
