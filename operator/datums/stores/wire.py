@@ -317,7 +317,8 @@ class _Pouring:
             if self._filled:
                 self._take(self._memory[: self._filled])
         elif self._status or broken is None:
-            return self._started()
+            self._started()
+            return  # what ended early is an error that says enough
         if broken is not None:
             raise broken
 
