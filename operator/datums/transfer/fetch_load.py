@@ -48,8 +48,8 @@ _MUCH_BYTES: Final = 256 << 20
 _WATCH_SECONDS: Final = 0.25
 _STREAMS: Final = 4
 """With which the loading of large files begins. More only get into each other's way while the processor is the limit."""
-_BUSY_CORES: Final = 0.8
-"""Of what is used up by more than this, more threads get no more."""
+_BUSY_CORES: Final = 1.3
+"""Where more of the processor is used, more threads would get no more: Python's interpreter lock lets about two work."""
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
 """After these another run resolves the links anew: what they led to cannot be had any more."""
 
@@ -177,10 +177,15 @@ class Loading:
         finally:
             shelf.close()
 
+    @property
+    def _spare_files(self) -> int:
+        """File descriptors that are left for connections and the files that are loaded."""
+        return (self._files_limit - _SPARE_FILES) // 2
+
     def _shares(self, stores: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], int]]:
         """How many threads work on each store: as many as it bears, fewer where that would be too many in all."""
         asked = [min(self._lines.line(store).concurrency, files) for store, files in stores]
-        most = min(_MAX_THREADS, (self._files_limit - _SPARE_FILES) // 3)
+        most = min(_MAX_THREADS, self._spare_files // 3)
         scale = min(1.0, most / max(1, sum(asked)))
         return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
 
@@ -216,7 +221,8 @@ class Loading:
         )
         files_ = self._spool.small(store, SMALL_BYTES, certain=True)
         held = _HELD_BYTES // self._stores
-        small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=threads, held=held)
+        at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
+        small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
         return [(workers, queue.discard), (small, lambda: None)]
 
     def _watch(self, works: Sequence[Workers[Any]], done: threading.Event) -> None:

@@ -29,7 +29,7 @@ class Queue:
 
     def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event, holding: Holding) -> None:
         self._shelf = shelf
-        self._window = max(2, min(8, threads))
+        self._window = max(2, min(16, threads))
         self._stopped = stopped
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
