@@ -37,6 +37,8 @@ class Downloader:
         self._arrivals = arrivals
         self._progress = progress
         self._stopped = stopped
+        self._unpacking = threading.Lock()
+        """Threads that all write small files only take turns, and each turn costs more than a file."""
 
     def uri(self, task: Task) -> str:
         """What a task is about, for messages."""
@@ -83,13 +85,14 @@ class Downloader:
             cutter = Cutter(start, [(wanted.offset, wanted.size) for wanted in left])
 
             def take(chunk: memoryview, cutter: Cutter = cutter) -> None:
-                for pieces in cutter.feed(chunk):
-                    wanted = span.files[span.done]
-                    self._progress.add(0, wanted.size)
-                    if not self._arrivals.take(wanted, pieces, last=False):
-                        span.damaged.append(wanted)
-                    span.done += 1
-                    patience.went_well()
+                with self._unpacking:
+                    for pieces in cutter.feed(chunk):
+                        wanted = span.files[span.done]
+                        self._progress.add(0, wanted.size)
+                        if not self._arrivals.take(wanted, pieces, last=False):
+                            span.damaged.append(wanted)
+                        span.done += 1
+                        patience.went_well()
 
             try:
                 with line.pace.slot():
