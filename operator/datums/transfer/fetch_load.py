@@ -48,6 +48,7 @@ _MUCH_BYTES: Final = 256 << 20
 _WATCH_SECONDS: Final = 0.25
 _STREAMS: Final = 4
 """With which the loading of large files begins. More only get into each other's way while the processor is the limit."""
+_FOR_ONE_FILE: Final = 16
 _BUSY_CORES: Final = 1.3
 """Where more of the processor is used, more threads would get no more: Python's interpreter lock lets about two work."""
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
@@ -205,8 +206,10 @@ class Loading:
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
-        streams = min(line.concurrency, _STREAMS)  # a large file is the work of several
-        queue = Queue(self._spool, shelf, store, max(threads, streams), stopped, Holding(_HELD_BYTES // self._stores))
+        streams = min(line.concurrency, _STREAMS)
+        most = max(threads, streams, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
+        held = _HELD_BYTES // self._stores
+        queue = Queue(self._spool, shelf, store, most, stopped, Holding(held))
         arrivals = Arrivals(line, shelf, names, progress)
         downloader = Downloader(line, shelf, arrivals, progress, stopped)
         workers: Workers[Any] = Workers(
@@ -215,12 +218,11 @@ class Loading:
             downloader.uri,
             again=downloader.again,
             threads=streams,
-            most=threads,
+            most=most,
             flights=progress.flights,
             stopped=stopped,
         )
         files_ = self._spool.small(store, SMALL_BYTES, certain=True)
-        held = _HELD_BYTES // self._stores
         at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
         small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
         return [(workers, queue.discard), (small, lambda: None)]
