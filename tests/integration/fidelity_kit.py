@@ -38,8 +38,8 @@ RUN_SECONDS = 120.0
 
 HURRY: Mapping[str, object] = {
     "datums.stores.clients:SILENCE_SECONDS": 3,
-    "datums.stores.wire:SILENCE_SECONDS": 3,
-    "datums.stores.wire:ANSWER_SECONDS": 4.0,
+    "datums.stores.wire_exchange:SILENCE_SECONDS": 3,
+    "datums.stores.wire_exchange:ANSWER_SECONDS": 4.0,
     "datums.transfer.download:_SLOW_SECONDS": 4.0,
     "datums.transfer.fetch_resolve:_ANSWER_SECONDS": 6.0,
     "datums.transfer.web:_TIMEOUT_SECONDS": 3.0,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datums.stores import wire as wires
+from datums.stores import wire_exchange as wires
 from datums.stores.wire import Reply, Request, Wire, WireError
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy

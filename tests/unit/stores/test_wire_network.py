@@ -10,7 +10,7 @@ import pytest
 
 from datums.model.plan import StoreAccess
 from datums.stores import errors
-from datums.stores import wire as wires
+from datums.stores import wire_exchange as wires
 from datums.stores.answers import Answer, classify, target_of
 from datums.stores.s3_codes import S3_CODES
 from datums.stores.wire import Request, Wire, WireError
