@@ -20,10 +20,11 @@ from datums.stores.clients import CONNECT_SECONDS
 from datums.stores.wire_batch import WireBatch
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming, Pouring
 from datums.stores.wire_exchange import SLOWEST, Exchange, Reply, Request, WireError
+from datums.stores.wire_lanes import Lanes
 
 __all__ = ["Incoming", "Reply", "Request", "Wire", "WireBatch", "WireError"]
 
-_BUFFER_BYTES: Final = 64 << 10
+_BUFFER_BYTES: Final = 512 << 10
 """libcurl's own; several of them are filled before it lets go."""
 
 
@@ -60,7 +61,8 @@ class Wire:
             self._options += trust(ca_bundle)
         self._lock = Lock()
         self._handles: list[pycurl.Curl] = []
-        self._lanes: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
+        self._pulled: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
+        self._lanes = Lanes()
 
     def send(self, request: Request, limit: int) -> Reply:
         """Sends a request and takes its answer.
@@ -90,7 +92,7 @@ class Wire:
             WireError
         """
         with self._lock:
-            lane = self._lanes.pop() if self._lanes else None
+            lane = self._pulled.pop() if self._pulled else None
         multi, handle = lane or (pycurl.CurlMulti(), self.handle())
         incoming = Incoming(multi, handle, self._origin, request)
         try:
@@ -99,7 +101,7 @@ class Wire:
         finally:
             multi.remove_handle(handle)
             with self._lock:
-                self._lanes.append((multi, handle))
+                self._pulled.append((multi, handle))
 
     def pour(self, request: Request, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
         """Sends a request, and hands the body of its answer on as it comes, while it is in the processor's cache.
@@ -116,9 +118,12 @@ class Wire:
             handle = self._handles.pop() if self._handles else None
         pouring = Pouring(handle or self.handle(), self._origin, request, begin, take)
         try:
-            pouring.run()
-        finally:
-            self._give_back(pouring.exchange)
+            self._lanes.run(pouring)
+        except (OSError, RuntimeError) as error:
+            raise WireError(f"Connect {error}") from None
+        # Not where the thread is interrupted: libcurl is at work on it then.
+        self._give_back(pouring.exchange)
+        pouring.check()
 
     def batch(self, at_once: int) -> WireBatch[Any]:
         """For many small requests in one thread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,7 +17,7 @@ _ERROR_BYTES: Final = 64 << 10
 
 
 class Pouring:
-    """An answer on its way to who takes it."""
+    """An answer on its way to who takes it, from one thread to another that waits."""
 
     def __init__(
         self,
@@ -26,57 +27,67 @@ class Pouring:
         begin: Callable[[Reply], None],
         take: Callable[[memoryview], None],
     ) -> None:
-        self.exchange = Exchange(handle, origin, request, 0, self._came)
+        self.exchange = Exchange(handle, origin, request, 0, self._not_begun)
         self._begin = begin
         self._take = take
-        self._memory = memoryview(bytearray(RECEIVED_AT_ONCE))
-        self._filled = 0
-        self._status = 0
+        self._is_good = False
+        self._refusal: bytearray | None = None
         self._failure: BaseException | None = None
-
-    def run(self) -> None:
-        broken: WireError | None = None
-        try:
-            self.exchange.handle.perform()
-        except pycurl.error as error:
-            broken = WireError(explain(self.exchange.handle, *error.args))
-        if self._failure is not None:
-            raise self._failure
-        if self._status and self._is_good:
-            if self._filled:
-                self._take(self._memory[: self._filled])
-        elif self._status or broken is None:
-            self._started()
-            return  # what ended early is an error that says enough
-        if broken is not None:
-            raise broken
+        self._ended = threading.Event()
 
     @property
-    def _is_good(self) -> bool:
-        return 200 <= self._status < 300
+    def is_over(self) -> bool:
+        """Whether no more of it is wanted."""
+        # The beginning of an error says enough.
+        return self._failure is not None or (self._refusal is not None and len(self._refusal) >= _ERROR_BYTES)
 
-    def _started(self) -> None:
-        body = bytearray(b"" if self._is_good else self._memory[: self._filled])
-        self._begin(Reply(self.exchange.status, self.exchange.headers, body))
-
-    def _came(self, data: bytes) -> int | None:
+    def hand_on(self, data: memoryview) -> None:
+        """Hands on what has come."""
         try:
-            if not self._status:
-                self._status = self.exchange.status
+            if not self._is_good and self._refusal is None:
+                self._is_good = 200 <= self.exchange.status < 300
                 if self._is_good:
                     self._started()
-            size = len(data)
-            if self._filled + size > RECEIVED_AT_ONCE:
-                if not self._is_good:
-                    return -1  # the beginning of an error says enough
-                self._take(self._memory[: self._filled])
-                self._filled = 0
-            self._memory[self._filled : self._filled + size] = data
-            self._filled += size
-        except BaseException as error:  # noqa: BLE001  raised when libcurl has returned
+                else:
+                    self._refusal = bytearray()
+            if self._refusal is None:
+                self._take(data)
+            else:
+                self._refusal += data
+        except BaseException as error:  # noqa: BLE001  raised in the thread that waits
             self._failure = error
-            return -1
-        return None
+
+    def end(self, code: int = 0, text: str = "") -> None:
+        """No more will come."""
+        try:
+            if self._failure is None and (self._refusal is not None or not (self._is_good or code)):
+                self._started()  # what ended early is an error that says enough
+            elif self._failure is None and code:
+                self._failure = WireError(explain(self.exchange.handle, code, text))
+        except BaseException as error:  # noqa: BLE001  raised in the thread that waits
+            self._failure = error
+        self._ended.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing will come any more."""
+        self._failure = error
+        self._ended.set()
+
+    def wait(self) -> None:
+        """Returns when nothing more will come."""
+        self._ended.wait()
+
+    def check(self) -> None:
+        """Raises what it failed with."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _started(self) -> None:
+        self._begin(Reply(self.exchange.status, self.exchange.headers, self._refusal or bytearray()))
+
+    @staticmethod
+    def _not_begun(_data: bytes) -> int:
+        return -1
 
 
 class Incoming:

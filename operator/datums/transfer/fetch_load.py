@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -46,11 +45,7 @@ _SPARE_FILES: Final = 48
 _HELD_BYTES: Final = 32 << 20
 _MUCH_BYTES: Final = 256 << 20
 _WATCH_SECONDS: Final = 0.25
-_STREAMS: Final = 4
-"""With which the loading of large files begins. More only get into each other's way while the processor is the limit."""
 _FOR_ONE_FILE: Final = 16
-_BUSY_CORES: Final = 1.3
-"""Where more of the processor is used, more threads would get no more: Python's interpreter lock lets about two work."""
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
 """After these another run resolves the links anew: what they led to cannot be had any more."""
 
@@ -164,8 +159,7 @@ class Loading:
                 work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf, stopped)
             ]
             done = threading.Event()
-            growing = [workers for workers, _ in works if isinstance(workers, Workers)]
-            threading.Thread(target=self._watch, args=(growing, done), name="watch", daemon=True).start()
+            threading.Thread(target=self._watch, args=(done,), name="watch", daemon=True).start()
             try:
                 for workers, _ in works:
                     workers.join()
@@ -206,10 +200,9 @@ class Loading:
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
-        streams = min(line.concurrency, _STREAMS)
-        most = max(threads, streams, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
+        streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
-        queue = Queue(self._spool, shelf, store, most, stopped, Holding(held))
+        queue = Queue(self._spool, shelf, store, streams, stopped, Holding(held))
         arrivals = Arrivals(line, shelf, names, progress)
         downloader = Downloader(line, shelf, arrivals, progress, stopped)
         workers: Workers[Any] = Workers(
@@ -218,7 +211,6 @@ class Loading:
             downloader.uri,
             again=downloader.again,
             threads=streams,
-            most=most,
             flights=progress.flights,
             stopped=stopped,
         )
@@ -227,17 +219,12 @@ class Loading:
         small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
         return [(workers, queue.discard), (small, lambda: None)]
 
-    def _watch(self, works: Sequence[Workers[Any]], done: threading.Event) -> None:
-        """Has the work of threads that hang done by others, and more threads work where all wait."""
-        used, at = time.process_time(), time.monotonic()
+    def _watch(self, done: threading.Event) -> None:
+        """Has the work of threads that hang done by others."""
         while not done.wait(_WATCH_SECONDS):
             for flight in self._progress.flights.overdue():
                 if flight.owner is not None:
                     flight.owner.take_over(flight)
-            before, since, used, at = used, at, time.process_time(), time.monotonic()
-            if used - before < _BUSY_CORES * (at - since):
-                for workers in works:
-                    workers.grow()
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):

@@ -39,7 +39,6 @@ class Workers(Generic[T]):
     """Calls `work` with every task, in `threads` threads; the first exception ends it all.
 
     Args:
-        most: how many threads `grow` may make of them.
         take: the next task; None after the last. May block, but not for long once `stopped` is set.
         work: does a task; `again` does one whose thread was left behind (flights.py).
         uri: names a task in messages.
@@ -53,7 +52,6 @@ class Workers(Generic[T]):
         uri: Callable[[T], str],
         *,
         threads: int,
-        most: int = 0,
         flights: Flights,
         stopped: Stopped,
         again: Callable[[T, Flight], None] | None = None,
@@ -68,8 +66,6 @@ class Workers(Generic[T]):
         self._name = name
         self._changed = threading.Condition()
         self._running = 0
-        self._threads = threads
-        self._most = most
         for _ in range(threads):
             self._start(None)
 
@@ -89,14 +85,6 @@ class Workers(Generic[T]):
                 self._changed.wait(1.0)
             if self._running:
                 self._changed.wait_for(lambda: not self._running, _END_SECONDS)
-
-    def grow(self) -> None:
-        """Makes the threads twice as many, up to the most that there may be."""
-        with self._changed:
-            more = min(self._threads, self._most - self._threads) if self._running else 0
-            self._threads += max(0, more)
-        for _ in range(more):
-            self._start(None)
 
     def take_over(self, flight: Flight) -> None:
         """Does a task anew whose thread hangs."""

@@ -179,44 +179,6 @@ def test_workers_do_everything_and_stop_at_the_first_error() -> None:
     assert stopped.is_set()
 
 
-def test_workers_become_more_up_to_the_most() -> None:
-    going_on, flights = threading.Event(), Flights()
-
-    def growing(name: str, most: int) -> list[int]:
-        """The threads at first, and after each time."""
-
-        def count() -> int:
-            return sum(thread.name == name for thread in threading.enumerate())
-
-        def work(item: int, flight: Flight) -> None:
-            going_on.wait(10)
-
-        going_on.clear()
-        workers = Workers(
-            one_by_one(iter(range(20))),
-            work,
-            str,
-            threads=2,
-            most=most,
-            flights=flights,
-            stopped=Stopped(),
-            name=name,
-        )
-        counted = [count()]
-        for _ in range(3):
-            workers.grow()
-            counted.append(count())
-        going_on.set()
-        workers.wait()
-        workers.grow()  # there is nothing left to do
-        workers.wait()
-        return counted
-
-    assert growing("more", 5) == [2, 4, 5, 5]
-    assert growing("as many", 2) == [2, 2, 2, 2]
-    assert growing("unsaid", 0) == [2, 2, 2, 2]
-
-
 def test_what_came_first_is_what_went_wrong() -> None:
     stopped = Stopped()
     stopped.check()
