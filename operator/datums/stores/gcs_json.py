@@ -69,7 +69,7 @@ class JsonAPI:
         target: str,
         fail: Fail,
         *,
-        body: Buffer = b"",
+        body: Buffer | tuple[Buffer, ...] = b"",
         headers: Mapping[str, str] | None = None,
         signed: bool = True,
         expected: tuple[int, ...] = (200, 204),

@@ -59,7 +59,7 @@ class Writes:
             "POST",
             self._api.upload(uploadType="multipart", fields=_DESCRIPTION, **condition),
             self._fail(key, "write", NO_BUCKET),
-            body=b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode())),
+            body=(head.encode(), data, f"\r\n--{boundary}--\r\n".encode()),
             headers={"content-type": f"multipart/related; boundary={boundary}"},
         )
         made = self._read(key, reply)

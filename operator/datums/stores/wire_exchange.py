@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pycurl
@@ -61,7 +61,8 @@ class Request(NamedTuple):
     """Path and query, encoded; begins with a slash."""
     headers: Mapping[str, str]
     """Names in lower case."""
-    body: Buffer = b""
+    body: Buffer | tuple[Buffer, ...] = b""
+    """Several are sent one after the other."""
     is_patient: bool = False
     """Whether the service may take minutes before it answers."""
 
@@ -92,7 +93,8 @@ class Exchange:
         handle.setopt(pycurl.WRITEFUNCTION, take or self._body.extend)
         handle.setopt(pycurl.MAXFILESIZE_LARGE, limit)
         handle.setopt(pycurl.HTTPGET, 1)
-        size = memoryview(body).nbytes
+        pieces = body if isinstance(body, tuple) else (body,)
+        size = sum(memoryview(piece).nbytes for piece in pieces)
         handle.setopt(pycurl.TIMEOUT_MS, 0 if take else int(1000 * (ANSWER_SECONDS + size / SLOWEST)))
         if method in ("GET", "HEAD"):
             handle.unsetopt(pycurl.CUSTOMREQUEST)
@@ -102,13 +104,13 @@ class Exchange:
             return
         handle.setopt(pycurl.CUSTOMREQUEST, method)
         if size > _SMALL_BYTES:
-            reader = _Reader(body)
+            reader = _Reader(pieces, size)
             handle.setopt(pycurl.UPLOAD, 1)
             handle.setopt(pycurl.INFILESIZE_LARGE, size)
             handle.setopt(pycurl.READFUNCTION, reader.read)
             handle.setopt(pycurl.SEEKFUNCTION, reader.seek)
         elif method != "DELETE":
-            handle.setopt(pycurl.POSTFIELDS, bytes(body))
+            handle.setopt(pycurl.POSTFIELDS, b"".join(pieces))
 
     @property
     def status(self) -> int:
@@ -159,19 +161,25 @@ class Exchange:
 class _Reader:
     """A large body, for libcurl to take piece by piece, and again where a connection was found closed."""
 
-    __slots__ = ("_at", "_view")
+    __slots__ = ("_at", "_size", "_views")
 
-    def __init__(self, body: Buffer) -> None:
-        self._view = memoryview(body).cast("B")
+    def __init__(self, pieces: Sequence[Buffer], size: int) -> None:
+        self._views = [memoryview(piece).cast("B") for piece in pieces]
+        self._size = size
         self._at = 0
 
-    def read(self, size: int) -> bytes:
-        data = bytes(self._view[self._at : self._at + size])
-        self._at += len(data)
-        return data
+    def read(self, most: int) -> bytes:
+        begin = self._at
+        for view in self._views:
+            if begin < len(view):
+                data = bytes(view[begin : begin + most])
+                self._at += len(data)
+                return data
+            begin -= len(view)
+        return b""
 
     def seek(self, offset: int, origin: int) -> int:
-        self._at = offset + (len(self._view) if origin == 2 else self._at if origin == 1 else 0)
+        self._at = offset + (self._size if origin == 2 else self._at if origin == 1 else 0)
         return 0
 
 

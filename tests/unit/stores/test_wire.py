@@ -89,7 +89,11 @@ def test_a_large_body_is_handed_on_in_pieces_after_its_headers() -> None:
         assert min(map(len, chunks[:-1])) >= CHUNK
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def in_pieces(data: bytes) -> tuple[bytes, memoryview, bytearray, bytes]:
+    return data[:3], memoryview(data)[3 : MIB + 7], bytearray(data[MIB + 7 :]), b""
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, in_pieces])
 def test_what_is_sent_arrives_whole_whatever_was_sent_before(kind: Callable[[bytes], Any]) -> None:
     sizes = [0, 10, 3 * MIB, 0, MIB, MIB + 1, 10]
     with serving(Say(200)) as script:
