@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Final
 
 from datums.model.commit import Report
 from datums.transfer.flights import Flights
+from datums.transfer.rate import Rate
 
 _AFTER_SECONDS: Final = 1.0
 _EVERY_SECONDS: Final = 1.0
@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, flights: Flights | None = None) -> None:
         self.flights = flights or Flights()
         self._lock = threading.Lock()
-        self._started = time.monotonic()
+        self._rate = Rate()
         self.files = 0
         self.bytes = 0
         self.total_files = 0
@@ -39,7 +39,7 @@ class Progress:
             bytes=self.bytes,
             total_files=self.total_files,
             total_bytes=self.total_bytes,
-            rate=round(self.bytes / max(0.001, time.monotonic() - self._started)),
+            rate=self._rate.of(self.bytes),
             trouble=self.flights.stuck(),
         )
 

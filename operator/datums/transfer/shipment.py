@@ -22,6 +22,7 @@ from datums.transfer.lifeline import Lifeline, Main, StopLine
 from datums.transfer.live import LiveUploads
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places, drop_undone_takes
+from datums.transfer.rate import Rate
 from datums.transfer.remaining import left_to_do
 from datums.transfer.report import Reporter
 from datums.transfer.say import say
@@ -108,7 +109,7 @@ class Shipment:
         self._phase: Phase = "Running"
         self._totals = (0, 0)
         self._detail: str | None = None
-        self._rate = (time.monotonic(), self._uploader.sent_bytes, 0.0)
+        self._rate = Rate(self._uploader.sent_bytes)
 
     def run(self) -> None:
         """Returns when the commit lies in the store and gate may end."""
@@ -236,19 +237,11 @@ class Shipment:
                 bytes=size,
                 total_files=self._totals[0],
                 total_bytes=self._totals[1],
-                rate=self._current_rate(),
+                rate=self._rate.of(self._uploader.sent_bytes),
                 trouble=self._store.trouble or self._uploader.trouble,
                 status_detail=self._detail,
             )
         )
-
-    def _current_rate(self) -> float:
-        since, sent, rate = self._rate
-        now, now_sent = time.monotonic(), self._uploader.sent_bytes
-        if now - since >= 1.0:
-            rate = round((now_sent - sent) / (now - since))
-            self._rate = now, now_sent, rate
-        return rate
 
 
 def _resolved(path: Path) -> Resolved:
