@@ -33,6 +33,7 @@ class Bucket(ABC):
         codes: the provider's error codes.
     """
 
+    may_hang: ClassVar[bool] = False
     parts_in_order: ClassVar[bool] = False
     most_parts: ClassVar[int] = 10_000
     """Of one object; the provider's limit."""

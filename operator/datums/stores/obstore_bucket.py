@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -33,6 +33,8 @@ class ObstoreBucket(Bucket):
         opened: obstore's store; it must send each request once (`clients.ONE_TRY`).
         codes: the provider's error codes.
     """
+
+    may_hang: ClassVar[bool] = True
 
     def __init__(self, access: StoreAccess, opened: ObjectStore, codes: Codes) -> None:
         super().__init__(access, codes)

@@ -48,6 +48,10 @@ class RetryingStore:
         return self._store.conditional_put
 
     @property
+    def may_hang(self) -> bool:
+        return self._store.may_hang
+
+    @property
     def parts_in_order(self) -> bool:
         return self._store.parts_in_order
 

@@ -24,8 +24,9 @@ from datums.stores.wire_lanes import Lanes
 
 __all__ = ["Incoming", "Reply", "Request", "Wire", "WireBatch", "WireError"]
 
-_BUFFER_BYTES: Final = 512 << 10
-"""libcurl's own; several of them are filled before it lets go."""
+_BUFFER_BYTES: Final = 64 << 10
+_LARGE_BUFFER_BYTES: Final = 512 << 10
+"""libcurl's own, for large answers: fewer and larger reads."""
 
 
 class Wire:
@@ -62,6 +63,8 @@ class Wire:
         self._lock = Lock()
         self._handles: list[pycurl.Curl] = []
         self._pulled: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
+        self._poured: list[pycurl.Curl] = []
+        """Apart from the others: a handle that goes from one of libcurl's ways to another loses its connection."""
         self._lanes = Lanes()
 
     def send(self, request: Request, limit: int) -> Reply:
@@ -106,23 +109,31 @@ class Wire:
     def pour(self, request: Request, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
         """Sends a request, and hands the body of its answer on as it comes, while it is in the processor's cache.
 
+        `begin` and `take` are called in a thread that serves other answers, too: they must not wait for long, and not call `pour`.
+
         Args:
             begin: called with the answer as soon as its headers are there (its body is empty, but for an error's). What it raises
                 breaks it off, and passes through.
-            take: called with some hundred KiB at a time, in memory that is used again. What it raises does the same.
+            take: called with up to 256 KiB at a time, in memory that is used again. What it raises does the same.
 
         Raises:
             WireError: it ends before its time; what came is handed on first.
         """
         with self._lock:
-            handle = self._handles.pop() if self._handles else None
-        pouring = Pouring(handle or self.handle(), self._origin, request, begin, take)
+            handle = self._poured.pop() if self._poured else None
+        if handle is None:
+            handle = self.handle()
+            handle.setopt(pycurl.BUFFERSIZE, _LARGE_BUFFER_BYTES)
+        pouring = Pouring(handle, self._origin, request, begin, take)
         try:
             self._lanes.run(pouring)
         except (OSError, RuntimeError) as error:
             raise WireError(f"Connect {error}") from None
-        # Not where the thread is interrupted: libcurl is at work on it then.
-        self._give_back(pouring.exchange)
+        # Where the thread is interrupted, it does not come here: libcurl is still at work on the handle.
+        if pouring.is_free:
+            pouring.exchange.end()
+            with self._lock:
+                self._poured.append(pouring.exchange.handle)
         pouring.check()
 
     def batch(self, at_once: int) -> WireBatch[Any]:

@@ -34,6 +34,8 @@ class Pouring:
         self._refusal: bytearray | None = None
         self._failure: BaseException | None = None
         self._ended = threading.Event()
+        self.is_free = False
+        """Whether its handle may be used for another request."""
 
     @property
     def is_over(self) -> bool:
@@ -60,16 +62,17 @@ class Pouring:
     def end(self, code: int = 0, text: str = "") -> None:
         """No more will come."""
         try:
-            if self._failure is None and (self._refusal is not None or not (self._is_good or code)):
+            if self._failure is None and not self._is_good and (not code or self.exchange.has_refused):
                 self._started()  # what ended early is an error that says enough
             elif self._failure is None and code:
                 self._failure = WireError(explain(self.exchange.handle, code, text))
         except BaseException as error:  # noqa: BLE001  raised in the thread that waits
             self._failure = error
+        self.is_free = True
         self._ended.set()
 
     def fail(self, error: BaseException) -> None:
-        """Nothing will come any more."""
+        """Nothing will come any more, and its handle is not to be used again."""
         self._failure = error
         self._ended.set()
 
@@ -95,8 +98,12 @@ class Incoming:
 
     def __init__(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, origin: str, request: Request) -> None:
         self._multi = multi
+        self._handle = handle
         self._chunks: list[bytes] = []
-        self._exchange = Exchange(handle, origin, request, 0, self._chunks.append)
+        self._waiting = 0
+        """Bytes of them."""
+        self._is_paused = False
+        self._exchange = Exchange(handle, origin, request, 0, self._came)
         self._ended = False
         self._failure: WireError | None = None
         multi.add_handle(handle)
@@ -131,7 +138,7 @@ class Incoming:
             WireError: it ends before its time; what came is given first.
         """
         while True:
-            while not self._ended and sum(map(len, self._chunks)) < RECEIVED_AT_ONCE:
+            while not self._ended and self._waiting < RECEIVED_AT_ONCE:
                 try:
                     self._turn()
                 except WireError as error:
@@ -139,6 +146,7 @@ class Incoming:
             if self._chunks:
                 data = b"".join(self._chunks)
                 self._chunks.clear()
+                self._waiting = 0
                 yield data
             if self._ended:
                 if self._failure is not None:
@@ -159,6 +167,9 @@ class Incoming:
 
     def _turn(self) -> None:
         before = len(self._chunks)
+        if self._is_paused:
+            self._is_paused = False
+            self._handle.pause(pycurl.PAUSE_CONT)
         self._multi.perform()
         _, well, badly = self._multi.info_read()
         if badly:
@@ -167,3 +178,12 @@ class Incoming:
             self._ended = True
         elif len(self._chunks) == before:
             wait(self._multi)
+
+    def _came(self, data: bytes) -> int | None:
+        if self._waiting >= RECEIVED_AT_ONCE:
+            # Else libcurl would go on for as long as there is more.
+            self._is_paused = True
+            return pycurl.WRITEFUNC_PAUSE
+        self._chunks.append(data)
+        self._waiting += len(data)
+        return None

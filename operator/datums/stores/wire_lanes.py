@@ -21,8 +21,11 @@ from typing import Any, Final
 import pycurl
 
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Pouring
+from datums.stores.wire_exchange import WireError
 
 _MOST_LANES: Final = 4
+_TURN_SECONDS: Final = 0.2
+_TIDY_SECONDS: Final = 5.0
 _WANTED: Final = {
     pycurl.POLL_IN: selectors.EVENT_READ,
     pycurl.POLL_OUT: selectors.EVENT_WRITE,
@@ -51,12 +54,25 @@ class Lanes:
             OSError: nor files.
         """
         with self._lock:
-            lane = min(self._lanes, key=lambda lane: lane.load, default=None)
-            if lane is None or (lane.load and len(self._lanes) < self._most):
-                lane = _Lane()
-                self._lanes.append(lane)
-            lane.begin(pouring)
+            self._begin(pouring)
         pouring.wait()
+
+    def _begin(self, pouring: Pouring) -> None:
+        self._lanes = [lane for lane in self._lanes if not lane.is_broken]
+        busy = min((lane for lane in self._lanes if lane.load), key=lambda lane: lane.load, default=None)
+        idle = next((lane for lane in self._lanes if not lane.load), None)
+        try:
+            if idle is None and len(self._lanes) < self._most:
+                idle = _Lane()
+                self._lanes.append(idle)
+            if idle is not None:
+                idle.begin(pouring)
+                return
+        except (OSError, RuntimeError):
+            if busy is None:
+                raise
+        assert busy is not None
+        busy.begin(pouring)
 
 
 class _Lane:
@@ -65,15 +81,21 @@ class _Lane:
     def __init__(self) -> None:
         self.load = 0
         """How many answers are on their way."""
+        self.is_broken = False
+        """Whether it was given up, with all that is in it."""
         self._lock = threading.Lock()
         self._waiting: deque[Pouring] = deque()
         self._flying: dict[pycurl.Curl, Pouring] = {}
+        self._paused: list[pycurl.Curl] = []
         self._over: list[pycurl.Curl] = []
         self._memory = memoryview(bytearray(RECEIVED_AT_ONCE))
         """What has come of one answer: it is handed on before another one is looked at, while it is in the processor's cache."""
         self._filled = 0
         self._of: Pouring | None = None
         self._due = math.inf
+        self._long = 0.0
+        """From when on the turn takes long: each answer hands on one piece more then, and the others have their turn."""
+        self._tidied = 0.0
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake_in)
@@ -86,7 +108,10 @@ class _Lane:
             OSError: nor files.
         """
         with self._lock:
+            if self.is_broken:
+                raise OSError("what there was of connections was given up")
             if not self.load:
+                self._tidied = 0.0
                 self._start()
             self.load += 1
             self._waiting.append(pouring)
@@ -111,38 +136,58 @@ class _Lane:
                 while self._turn():
                     pass
             except BaseException as error:  # noqa: BLE001  raised in the threads that wait
-                self._fail(error)
+                self._give_up(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def _give_up(self, error: BaseException) -> None:
         with self._lock:
-            for handle, pouring in self._flying.items():
-                self._multi.remove_handle(handle)
-                pouring.fail(error)
-            for pouring in self._waiting:
-                pouring.fail(error)
-            self._flying.clear()
-            self._waiting.clear()
-            self.load = 0
+            self.is_broken = True
+            left = [*self._flying.values(), *self._waiting]
+        for pouring in left:
+            pouring.fail(WireError(f"Connect {error}") if isinstance(error, (OSError, pycurl.error)) else error)
+        with suppress(pycurl.error):
+            self._multi.close()
 
     def _turn(self) -> bool:
         """Hands on what has come; whether there is more to come."""
-        left = self._due - time.monotonic()
-        for key, events in self._selector.select(None if left == math.inf else max(0.0, left)):
+        left = 0.0 if self._paused else self._due - time.monotonic()
+        ready = self._selector.select(None if left == math.inf else max(0.0, left))
+        self._long = time.monotonic() + _TURN_SECONDS
+        self._go_on()
+        for key, events in ready:
             if key.data:
                 key.data.recv(4096)
             else:
                 self._multi.socket_action(key.fd, _READY[events])
                 self._hand_on()
+        self._send()
+        self._keep_time()
+        self._settle()
+        with self._lock:
+            self.load = len(self._flying) + len(self._waiting)
+            return self.load > 0
+
+    def _send(self) -> None:
         while self._waiting:
-            pouring = self._waiting.popleft()
+            pouring = self._waiting[0]
             handle = pouring.exchange.handle
+            self._flying[handle] = pouring  # before it waits no more: whatever fails, it is in one of the two
+            self._waiting.popleft()
             handle.setopt(pycurl.WRITEFUNCTION, partial(self._came, pouring))
-            self._flying[handle] = pouring
             self._multi.add_handle(handle)
-        if self._due <= time.monotonic():
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        if self._due <= now:
             self._due = math.inf
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
             self._hand_on()
+        if now > self._tidied + _TIDY_SECONDS:
+            # socket_action alone forgets connections over TLS that are about to be closed.
+            self._tidied = now
+            self._multi.perform()
+            self._hand_on()
+
+    def _settle(self) -> None:
         more = 1
         while more:
             more, well, badly = self._multi.info_read()
@@ -152,16 +197,25 @@ class _Lane:
                 self._end(handle, code, text)
         while self._over:
             self._end(self._over.pop())
-        with self._lock:
-            self.load = len(self._flying) + len(self._waiting)
-            return self.load > 0
+
+    def _go_on(self) -> None:
+        paused, self._paused = self._paused, []
+        for handle in paused:
+            if handle in self._flying:
+                handle.pause(pycurl.PAUSE_CONT)
+                self._hand_on()
 
     def _came(self, pouring: Pouring, data: bytes) -> int | None:
         size = len(data)
         if pouring is not self._of or self._filled + size > RECEIVED_AT_ONCE:
+            is_next = pouring is self._of
             self._hand_on()
             if pouring.is_over:
                 return -1
+            if is_next and time.monotonic() > self._long:
+                # As long as bytes come faster than they are taken, libcurl would go on with this answer alone.
+                self._paused.append(pouring.exchange.handle)
+                return pycurl.WRITEFUNC_PAUSE
             self._of = pouring
         self._memory[self._filled : self._filled + size] = data
         self._filled += size
@@ -176,8 +230,9 @@ class _Lane:
                 self._over.append(pouring.exchange.handle)
 
     def _end(self, handle: pycurl.Curl, *failure: Any) -> None:
-        if pouring := self._flying.pop(handle, None):
+        if pouring := self._flying.get(handle):
             self._multi.remove_handle(handle)
+            del self._flying[handle]
             pouring.end(*failure)
 
     def _watch(self, wanted: int, file: int, _multi: pycurl.CurlMulti, _data: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -183,17 +184,20 @@ class Downloader:
         version: str = "",
     ) -> None:
         """Has the bytes taken as they come, and the flight see that they do."""
+        store = self._line.store
+        # One that does not hang is no trouble of the store's where it waits: perhaps for another file to be written.
+        limit = _SLOW_SECONDS if store.may_hang else math.inf
 
         def taken(chunk: memoryview) -> None:
             flight.moved()
             if self._stopped.is_set():
                 raise errors.Unavailable("stopped: another file failed")
             take(chunk)
-            flight.asks(_SLOW_SECONDS)
+            flight.asks(limit)
 
-        flight.asks(_SLOW_SECONDS)
+        flight.asks(limit)
         try:
-            self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
+            store.pour(key, taken, offset, length, etag=etag, version=version)
         finally:
             flight.rests()  # raises where the thread was left behind: then its place is not its own any more
 

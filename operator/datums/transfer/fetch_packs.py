@@ -16,7 +16,7 @@ GAP_BYTES: Final = 64 << 10
 """Between two files; where more lies between them, two requests cost less than reading it."""
 SPAN_BYTES: Final = 8 << 20
 """About the size of one answer: a pack is read by several threads."""
-_SPAN_FILES: Final = 4000
+_SPAN_FILES: Final = 1000
 
 
 class Span(msgspec.Struct):

@@ -87,6 +87,7 @@ def test_a_large_body_is_handed_on_in_pieces_after_its_headers() -> None:
             chunks = list(incoming.chunks())
         assert b"".join(chunks) == data
         assert min(map(len, chunks[:-1])) >= CHUNK
+        assert max(map(len, chunks)) <= 2 * CHUNK
 
 
 def in_pieces(data: bytes) -> tuple[bytes, memoryview, bytearray, bytes]:
