@@ -27,6 +27,7 @@ from datums.transfer.remaining import left_to_do
 from datums.transfer.report import Reporter
 from datums.transfer.say import say
 from datums.transfer.strays import abort_strays
+from datums.transfer.termination import Termination
 from datums.transfer.uploads import Uploader
 
 _TICK_SECONDS = 0.2
@@ -71,12 +72,11 @@ def ship(paths: ShipPaths, lifeline: Lifeline) -> None:
 
     SIGTERM before it says nothing but that the pod is being deleted: the work goes on until SIGKILL.
     """
-    terminated = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    termination = Termination()
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # see outputs.is_open_for_writing
     shipment = Shipment(paths, lifeline)
     shipment.run()
-    while not terminated.wait(_GATE_SECONDS):
+    while not termination.wait(_GATE_SECONDS):
         # Again and again: whoever can open the FIFO could have taken the line away from gate.
         shipment.open_gate()
     shipment.close()
