@@ -152,7 +152,8 @@ class Store(Protocol):
         """`stream` for large files: hands each chunk on, in memory that is used again afterwards.
 
         Args:
-            take: what it raises passes through.
+            take: what it raises passes through. Perhaps called in another thread, which serves other calls, too: it must not wait
+                for long, and not call `pour`.
         """
 
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:

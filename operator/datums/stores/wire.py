@@ -84,7 +84,7 @@ class Wire:
         except pycurl.error as error:
             return exchange.broken(*error.args)
         finally:
-            self._give_back(exchange)
+            self._give_back(exchange, self._handles)
         return exchange.reply()
 
     @contextmanager
@@ -95,8 +95,8 @@ class Wire:
             WireError
         """
         with self._lock:
-            lane = self._pulled.pop() if self._pulled else None
-        multi, handle = lane or (pycurl.CurlMulti(), self.handle())
+            kept = self._pulled.pop() if self._pulled else None
+        multi, handle = kept or (pycurl.CurlMulti(), self.handle())
         incoming = Incoming(multi, handle, self._origin, request)
         try:
             incoming.begin()
@@ -131,9 +131,7 @@ class Wire:
             raise WireError(f"Connect {error}") from None
         # Where the thread is interrupted, it does not come here: libcurl is still at work on the handle.
         if pouring.is_free:
-            pouring.exchange.end()
-            with self._lock:
-                self._poured.append(pouring.exchange.handle)
+            self._give_back(pouring.exchange, self._poured)
         pouring.check()
 
     def batch(self, at_once: int) -> WireBatch[Any]:
@@ -144,10 +142,10 @@ class Wire:
         """
         return WireBatch(self.handle, self._origin, at_once)
 
-    def _give_back(self, exchange: Exchange) -> None:
+    def _give_back(self, exchange: Exchange, free: list[pycurl.Curl]) -> None:
         exchange.end()
         with self._lock:
-            self._handles.append(exchange.handle)
+            free.append(exchange.handle)
 
     def handle(self) -> pycurl.Curl:
         """A new handle, with all that its requests have in common."""

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import pycurl
 
 from datums.stores.wire_exchange import Exchange, Reply, Request, WireError
-from datums.stores.wire_waiting import wait
+from datums.stores.wire_waiting import ended, wait
 
 T = TypeVar("T")
 
@@ -50,10 +50,10 @@ class WireBatch(Generic[T]):
         until = time.monotonic() + seconds
         while self._flying:
             self._multi.perform()
-            ended = list(self._ended())
+            answered = [self._end(handle, failure) for handle, failure in ended(self._multi)]
             left = until - time.monotonic()
-            if ended or left <= 0:
-                yield from ended
+            if answered or left <= 0:
+                yield from answered
                 return
             wait(self._multi, left)
 
@@ -64,15 +64,6 @@ class WireBatch(Generic[T]):
         self._flying.clear()
         self._free.clear()
         self._multi.close()
-
-    def _ended(self) -> Iterator[tuple[T, Reply | WireError]]:
-        more = 1
-        while more:
-            more, well, badly = self._multi.info_read()
-            for handle in well:
-                yield self._end(handle, None)
-            for handle, code, text in badly:
-                yield self._end(handle, (code, text))
 
     def _end(self, handle: pycurl.Curl, failure: tuple[int, str] | None) -> tuple[T, Reply | WireError]:
         tag, exchange = self._flying.pop(handle)

@@ -22,6 +22,7 @@ import pycurl
 
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Pouring
 from datums.stores.wire_exchange import WireError
+from datums.stores.wire_waiting import ended
 
 _MOST_LANES: Final = 4
 _TURN_SECONDS: Final = 0.2
@@ -188,13 +189,8 @@ class _Lane:
             self._hand_on()
 
     def _settle(self) -> None:
-        more = 1
-        while more:
-            more, well, badly = self._multi.info_read()
-            for handle in well:
-                self._end(handle)
-            for handle, code, text in badly:
-                self._end(handle, code, text)
+        for handle, failure in ended(self._multi):
+            self._end(handle, *(failure or ()))
         while self._over:
             self._end(self._over.pop())
 

@@ -1,8 +1,9 @@
-"""Waiting for the network."""
+"""Waiting for the network, and seeing what has ended."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import pycurl
@@ -17,3 +18,14 @@ def wait(multi: pycurl.CurlMulti, seconds: float = _LOOK_SECONDS) -> None:
     # -1: nothing to wait for yet, such as while a name is looked up.
     if seconds > 0 and multi.select(seconds) < 0:
         time.sleep(min(seconds, 0.005))
+
+
+def ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
+    """The handles whose requests have come to their end, and what went wrong: libcurl's code and text."""
+    more = 1
+    while more:
+        more, well, badly = multi.info_read()
+        for handle in well:
+            yield handle, None
+        for handle, code, text in badly:
+            yield handle, (code, text)
