@@ -30,17 +30,6 @@ class LoginServer:
         login = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                root = f"{login.url}/{login.tenant}"
-                self.answer(
-                    200,
-                    {
-                        "issuer": f"{root}/v2.0",
-                        "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
-                        "token_endpoint": f"{root}/oauth2/v2.0/token",
-                    },
-                )
-
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 login.asked += 1

@@ -37,11 +37,8 @@ NAMESPACE = "churn"
 RUN_SECONDS = 120.0
 
 HURRY: Mapping[str, object] = {
-    "datums.stores.clients:SILENCE_SECONDS": 3,
-    "datums.stores.wire_exchange:SILENCE_SECONDS": 3,
+    "datums.stores.wire_exchange:_SILENCE_SECONDS": 3,
     "datums.stores.wire_exchange:ANSWER_SECONDS": 4.0,
-    "datums.transfer.download:_SLOW_SECONDS": 4.0,
-    "datums.transfer.fetch_resolve:_ANSWER_SECONDS": 6.0,
     "datums.transfer.web:_TIMEOUT_SECONDS": 3.0,
     "datums.transfer.web:_SLOW_SECONDS": 4.0,
 }

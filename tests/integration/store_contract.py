@@ -454,7 +454,7 @@ class FaultContract:
                 try:
                     done = calls[call](store)
                 except errors.StoreError as error:
-                    if fault.status == 503 and fault.do == "status" and call in self.tells_when:
+                    if fault.status == 503 and fault.do == "status":
                         assert isinstance(error, errors.Throttled)
                         assert error.retry_after == 7
                     if fault.do == "status" and fault.status in (429, 503):
@@ -471,6 +471,3 @@ class FaultContract:
                 site.write("x", data)
             if not met:
                 return
-
-    tells_when: ClassVar[frozenset[str]] = frozenset()
-    """Calls that tell when the service wants to be asked again: those that obstore does not send."""

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datums.model.plan import StoreAccess
-from datums.stores.clients import hide_environment
 from datums.stores.protocol import Store
-
-# Here, for whoever opens a store imports this before there are threads.
-hide_environment()
 
 
 def open_store(access: StoreAccess, credentials: Mapping[str, str]) -> Store:
@@ -18,7 +14,6 @@ def open_store(access: StoreAccess, credentials: Mapping[str, str]) -> Store:
     Args:
         credentials: the keys of the DataStore's Secret (`AWS_ACCESS_KEY_ID`, …); empty for an anonymous store.
     """
-    hide_environment()
     # Here, for a driver costs tens of milliseconds to import, and one is all that a pod needs.
     match access.kind:
         case "gcs":

@@ -16,15 +16,13 @@ NO_BUCKET: Final = "ContainerNotFound"
 AZURE_CODES: Final = Codes(
     protocol="Azure Blob Storage",
     no_bucket=frozenset({NO_BUCKET, "ContainerBeingDeleted", "ContainerDisabled", "InvalidResourceName"}),
-    # A batch, by which obstore removes even single objects, tells the status alone.
-    no_object=frozenset({"404", "BlobNotFound", "ResourceNotFound"}),
+    no_object=frozenset({"BlobNotFound", "ResourceNotFound"}),
     no_upload=frozenset({"InvalidBlockList"}),
     bad_key=frozenset({BAD_KEY, "InvalidAuthenticationInfo", "KeyBasedAuthenticationNotPermitted", "NoAuthenticationInformation"}),
     expired=frozenset({EXPIRED}),
     clock=frozenset({CLOCK}),
     denied=frozenset(
         {
-            "403",
             "AccountIsDisabled",
             "AuthorizationFailure",
             "AuthorizationPermissionMismatch",
@@ -36,9 +34,9 @@ AZURE_CODES: Final = Codes(
             "PublicAccessNotPermitted",
         }
     ),
-    slow_down=frozenset({"429", "503", "ServerBusy", "TooManyRequests"}),
-    busy=frozenset({"500", "InternalError", "OperationTimedOut"}),
-    changed=frozenset({"ConditionNotMet", "TargetConditionNotMet"}),
+    slow_down=frozenset({"ServerBusy", "TooManyRequests"}),
+    busy=frozenset({"InternalError", "OperationTimedOut"}),
+    changed=frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}),
     unsupported=frozenset({"NotImplemented", "UnsupportedHeader"}),
     damaged=frozenset({"Crc64Mismatch", "Md5Mismatch"}),
 )
@@ -60,12 +58,7 @@ def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool 
         anonymous: there were no credentials that could be wrong.
         expired: the SAS token has had its time, which its own text says.
     """
-    if "StartTooLarge" in text:  # a range behind the end, which Azurite answers with the whole object
-        return Answer(status=416)
     answer = answer._replace(message=answer.message.partition("RequestId:")[0].split("\n", 1)[0].strip())
-    if login := _LOGIN.search(text):
-        known = {**dict.fromkeys(_LOGIN_EXPIRED, EXPIRED), **dict.fromkeys(_LOGIN_CLOCK, CLOCK)}
-        return Answer(status=answer.status, code=known.get(login[2], BAD_KEY), message=f"{login[1]}: {login[3]}")
     if answer.code == "AuthorizationFailure" and "failed to authenticate" in answer.message:  # Azurite's word for it
         answer = answer._replace(code=BAD_KEY)
     if answer.code in _OF_CREDENTIALS:
@@ -76,3 +69,16 @@ def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool 
         if expired:
             return answer._replace(code=EXPIRED, message="the SAS token's time is over")
     return answer
+
+
+def refuse_client(status: int, text: str, retry_after: float = 0.0) -> Answer:
+    """What the login service tells that gives no token.
+
+    Args:
+        text: the body of its answer.
+        retry_after: seconds.
+    """
+    if login := _LOGIN.search(text):
+        known = {**dict.fromkeys(_LOGIN_EXPIRED, EXPIRED), **dict.fromkeys(_LOGIN_CLOCK, CLOCK)}
+        return Answer(status=status, code=known.get(login[2], BAD_KEY), message=f"{login[1]}: {login[3]}")
+    return Answer(status=status, code=BAD_KEY if status in (400, 401) else "", retry_after=retry_after)

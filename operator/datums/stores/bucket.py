@@ -33,7 +33,6 @@ class Bucket(ABC):
         codes: the provider's error codes.
     """
 
-    may_hang: ClassVar[bool] = False
     parts_in_order: ClassVar[bool] = False
     most_parts: ClassVar[int] = 10_000
     """Of one object; the provider's limit."""
@@ -73,6 +72,7 @@ class Bucket(ABC):
         self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
     ) -> Iterator[Buffer]: ...
 
+    @abstractmethod
     def pour(
         self,
         key: str,
@@ -82,9 +82,7 @@ class Bucket(ABC):
         *,
         etag: str = "",
         version: str = "",
-    ) -> None:
-        for chunk in self.stream(key, offset, length, etag=etag, version=version):
-            take(memoryview(chunk))
+    ) -> None: ...
 
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         if if_absent and self._conditional_put:
@@ -101,10 +99,8 @@ class Bucket(ABC):
     ) -> None:
         put_file(self, key, file, size, on_progress, in_parts=in_parts)
 
-    def batch(self, at_once: int) -> Batch[Any]:
-        from datums.stores.thread_batch import ThreadBatch  # noqa: PLC0415
-
-        return ThreadBatch(self, at_once)
+    @abstractmethod
+    def batch(self, at_once: int) -> Batch[Any]: ...
 
     def part_size(self, size: int) -> int:
         return max(self._access.part_size_mib << 20, -(-size // self.most_parts))
@@ -154,6 +150,30 @@ class Bucket(ABC):
         """The error that an answer means; for the driver to raise."""
         return classify(answer, self.target(key), doing, self._codes)
 
+    def odd(self, key: str, what: str) -> errors.StoreError:
+        """The error for an answer that is none of the protocol.
+
+        Args:
+            what: is odd about it, as the end of a sentence.
+        """
+        return other_protocol(self.target(key), self._codes, what)
+
+    def corrupt(self, key: str, what: str) -> errors.StoreError:
+        """The error for other bytes than were promised."""
+        return self.error(errors.Corrupt, key, what)
+
+    def cut(self, key: str, got: int, expected: int) -> errors.StoreError:
+        """The error for an answer that ended too early."""
+        return self.error(errors.Unavailable, key, f"ended after {got} of {expected} bytes")
+
+    def only_reads(self, key: str) -> errors.StoreError:
+        """The error for a write without credentials."""
+        return self.error(
+            errors.AccessDenied,
+            key,
+            "cannot be written: spec.credentials.anonymous only reads; name a Secret in spec.credentials.secretRef",
+        )
+
     def target(self, key: str = "") -> Target:
         """For messages about an object, or about the bucket."""
         return self._target._replace(key=key)
@@ -167,13 +187,6 @@ class Bucket(ABC):
             NotSupported: the service knows no `if_absent`.
         """
 
-    def _check_version(self, key: str, found: str, etag: str, found_version: str, version: str) -> None:
-        """Services ignore conditions that they do not know, and what is no such service answers with a page of its own."""
-        if not found:
-            raise other_protocol(self.target(key), self._codes, "an answer without an ETag")
-        if (etag and _bare(found) != _bare(etag)) or (version and found_version and found_version != version):
-            raise self.failed(Answer(status=412), key, "read")
-
     def _exists(self, key: str) -> bool:
         try:
             self.head(key)
@@ -182,18 +195,12 @@ class Bucket(ABC):
         return True
 
     def _taken(self, key: str) -> errors.AlreadyExists:
-        return self._error(errors.AlreadyExists, key, "exists already")
+        return self.error(errors.AlreadyExists, key, "exists already")
 
-    def _corrupt(self, key: str, what: str) -> errors.StoreError:
-        return self._error(errors.Corrupt, key, what)
+    def error(self, kind: type[E], key: str, what: str) -> E:
+        """An error of ours about an object.
 
-    def _cut(self, key: str, got: int, expected: int) -> errors.StoreError:
-        return self._error(errors.Unavailable, key, f"ended after {got} of {expected} bytes")
-
-    def _error(self, kind: type[E], key: str, what: str) -> E:
+        Args:
+            what: the rest of the sentence.
+        """
         return kind(f"DataStore {self.name}: {self.uri(key)} {what}", store=self.name, key=key)
-
-
-def _bare(etag: str) -> str:
-    """Without the quotes, which some lists leave out."""
-    return etag.removeprefix("W/").strip('"')

@@ -1,11 +1,11 @@
-"""The errors of Google Cloud Storage, which has two APIs: XML, by which obstore speaks, and JSON."""
+"""The errors of Google Cloud Storage, which has two APIs: XML and JSON."""
 
 from __future__ import annotations
 
 import json
 from typing import Final
 
-from datums.stores.answers import Answer, Codes, read_answer
+from datums.stores.answers import Answer, Codes, read_error_body
 
 NO_BUCKET: Final = "NoSuchBucket"
 CLOCK: Final = "RequestTimeTooSkewed"
@@ -26,29 +26,16 @@ GCS_CODES: Final = Codes(
 )
 """Source: cloud.google.com/storage/docs/xml-api/reference-status and docs/json_api/v1/status-codes"""
 
-_NO_BODY: Final = ("", "Not Found", "Conflict", "Precondition Failed")
+_NO_BODY: Final = (b"", b"Not Found", b"Conflict", b"Precondition Failed")
 
 
-def read_text(text: str) -> Answer:
-    """What a message of obstore tells."""
-    # What follows is for debugging, and has the body again in another form; networks are told there alone.
-    said, _, _ = text.partition("\n\nDebug source")
-    answer = read_answer(said)
-    if not answer.status:
-        return read_answer(text)
-    if answer.code:
-        return answer
-    return read_body(answer.status, said.partition("non-2xx status code: ")[2].partition(": ")[2])
-
-
-def read_body(status: int, body: str) -> Answer:
+def read_body(status: int, body: bytes | bytearray) -> Answer:
     """What the body of an answer tells, of either API."""
-    code = message = ""
     try:
         error = json.loads(body)["error"]
         message = str(error.get("message", ""))[:300]
         code = str((error.get("errors") or [{}])[0].get("reason", ""))[:64]
     except (ValueError, LookupError, TypeError, AttributeError):
-        answer = read_answer(f"non-2xx status code: {status} : {body[:65536]}")
+        answer = read_error_body(status, body)
         return answer._replace(foreign=answer.foreign and body.strip() not in _NO_BODY)
     return Answer(status=status, code=code, message=message)

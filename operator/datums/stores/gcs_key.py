@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 KEY: Final = "service-account.json"
-_FIELDS: Final = ("type", "project_id", "private_key_id", "private_key", "client_email", "client_id", "token_uri")
+_FIELDS: Final = ("private_key_id", "private_key", "client_email")
 _SECRET: Final = f"{KEY} in the Secret of spec.credentials.secretRef"
 
 
@@ -31,7 +31,4 @@ def service_account(credentials: Mapping[str, str]) -> dict[str, str]:
     for name in ("client_email", "private_key"):
         if not isinstance(known.get(name), str) or not known[name]:
             raise ValueError(f"{_SECRET} has no {name}")
-    # Nothing else: obstore takes a URL from the file, too.
-    return {"private_key_id": "", "token_uri": "https://oauth2.googleapis.com/token"} | {
-        name: str(known[name]) for name in _FIELDS if name in known
-    }
+    return {"private_key_id": "", **{name: str(known[name]) for name in _FIELDS if name in known}}

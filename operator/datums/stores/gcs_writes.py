@@ -1,28 +1,27 @@
-"""Writing by Google's JSON API: objects in parts, and whole ones where a service has no XML API for them."""
+"""Writing by Google's JSON API, which says what it has made of the bytes: whole objects, and objects in parts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from secrets import token_hex
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from datums.stores import errors
-from datums.stores.answers import Target, other_protocol
-from datums.stores.checksums import as_base64
-from datums.stores.gcs_codes import GCS_CODES, NO_BUCKET
+from datums.stores.bucket import Bucket
+from datums.stores.checksums import as_base64, crc32c
+from datums.stores.gcs_codes import NO_BUCKET
 from datums.stores.gcs_crc32c import join, measure, parse
-from datums.stores.gcs_json import Fail, JsonAPI, read
-from datums.stores.wire import Reply
+from datums.stores.gcs_json import JsonAPI, read
+from datums.stores.wire import Reply, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _DESCRIPTION = "size,crc32c,generation"
-FailOf: TypeAlias = Callable[[str, str, str], Fail]
 
 
 class _Made(msgspec.Struct):
@@ -37,46 +36,57 @@ class Writes:
     """Of one bucket. What the service says of an object is compared with what was sent.
 
     Args:
-        fail: (key, what is done, the code that a plain 404 stands for) → what makes an error of an answer.
-        target: (key) → for messages.
+        bucket: for what its errors say.
     """
 
-    def __init__(self, api: JsonAPI, fail: FailOf, target: Callable[[str], Target]) -> None:
+    def __init__(self, api: JsonAPI, bucket: Bucket) -> None:
         self._api = api
-        self._fail = fail
-        self._target = target
+        self._bucket = bucket
 
-    def put(self, key: str, data: Buffer, *, if_absent: bool) -> None:
-        """One object in one request.
+    def request(self, key: str, data: Buffer, *, if_absent: bool) -> Request:
+        """Writes one object.
 
-        Raises:
-            Changed: with `if_absent`, the key is taken.
+        Args:
+            if_absent: the service refuses it where the key is taken.
         """
         boundary = token_hex(16)
         head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps({'name': key})}\r\n--{boundary}\r\n\r\n"
         condition = {"ifGenerationMatch": "0"} if if_absent else {}
-        reply = self._api.send(
+        return self._api.request(
             "POST",
             self._api.upload(uploadType="multipart", fields=_DESCRIPTION, **condition),
-            self._fail(key, "write", NO_BUCKET),
+            key,
             body=(head.encode(), data, f"\r\n--{boundary}--\r\n".encode()),
             headers={"content-type": f"multipart/related; boundary={boundary}"},
+            once=if_absent,
         )
-        made = self._read(key, reply)
-        if made.crc32c != as_base64(measure(data).crc32c):
+
+    def written(self, request: Request, reply: Reply, key: str) -> str:
+        """The object's generation.
+
+        Raises:
+            Changed: it was to be written only if the key is free.
+            StoreError: it was not written, or not as it was sent.
+        """
+        made = self._read(key, self._api.checked(reply, key, "write"))
+        assert isinstance(request.body, tuple)
+        _, data, _ = request.body
+        if made.crc32c != as_base64(crc32c(data)):
             # This very generation, which nobody else has written.
             with suppress(errors.StoreError):
-                self._api.send("DELETE", self._api.object(key, generation=made.generation), self._fail(key, "remove", ""))
-            raise self._error(errors.Unavailable, key, "arrived other than it was sent")
+                self._api.send(self._api.request("DELETE", self._api.object(key, generation=made.generation), key), key, "remove")
+            raise self._bucket.error(errors.Unavailable, key, "arrived other than it was sent")
+        return made.generation
 
     def begin(self, key: str) -> str:
         """Begins a resumable session, and returns its URL."""
         headers = {"content-type": "application/json", "x-upload-content-type": "application/octet-stream"}
         url = self._api.upload(uploadType="resumable", name=key)
-        reply = self._api.send("POST", url, self._fail(key, "write", NO_BUCKET), body=b"{}", headers=headers)
+        request = self._api.request("POST", url, key, body=b"{}", headers=headers, once=True)
+        reply = self._api.send(request, key, "write", missing=NO_BUCKET)
         session = reply.headers.get("location", "")
         if not session:
-            raise other_protocol(self._target(key), GCS_CODES, "an upload without a Location")
+            raise self._bucket.odd(key, "an upload without a Location")
         return session
 
     def put_part(self, key: str, session: str, data: Buffer, offset: int, size: int) -> str:
@@ -86,11 +96,10 @@ class Writes:
         # A part that was sent before is sent whole: Google passes over the bytes that it has.
         within = f"{offset}-{end - 1}" if piece.size else "*"
         headers = {"content-range": f"bytes {within}/{size}", "content-type": "application/octet-stream"}
-        fail = self._fail(key, "write", "")
+        # A session's URL is its own credential.
+        request = Request("PUT", self._api.session(session), headers, data)
         try:
-            reply = self._api.send(
-                "PUT", self._api.session(session), fail, body=data, headers=headers, signed=False, expected=(200, 201, 308)
-            )
+            reply = self._api.send(request, key, "write", expected=(200, 201, 308))
         except errors.NotFound:
             if end == size and self._has(key, size):
                 return str(piece)  # sent before, and its answer was lost; `compare` judges
@@ -100,7 +109,7 @@ class Writes:
             if kept < offset:
                 raise self._lost(key)
             if kept < end or end == size:
-                raise self._error(errors.Unavailable, key, f"was kept up to byte {kept} of {end} that were sent")
+                raise self._bucket.error(errors.Unavailable, key, f"was kept up to byte {kept} of {end} that were sent")
         return str(piece)
 
     def compare(self, key: str, tags: Sequence[str]) -> None:
@@ -112,17 +121,18 @@ class Writes:
         """
         sent, made = join(map(parse, tags)), self._described(key)
         if (int(made.size), made.crc32c) != (sent.size, as_base64(sent.crc32c)):
-            raise self._error(errors.Corrupt, key, f"is not what was sent: {made.size} bytes instead of {sent.size}, or others")
+            what = f"is not what was sent: {made.size} bytes instead of {sent.size}, or others"
+            raise self._bucket.error(errors.Corrupt, key, what)
 
     def abort(self, key: str, session: str) -> None:
         """Ends a session; one that is not there is no error."""
         # 499 is Google's answer to it.
         gone = (200, 204, 404, 410, 499)
-        self._api.send("DELETE", self._api.session(session), self._fail(key, "remove", ""), signed=False, expected=gone)
+        self._api.send(Request("DELETE", self._api.session(session), {}), key, "remove", expected=gone)
 
     def _described(self, key: str) -> _Made:
         url = self._api.object(key, fields=_DESCRIPTION)
-        return self._read(key, self._api.send("GET", url, self._fail(key, "read", "")))
+        return self._read(key, self._api.send(self._api.request("GET", url, key), key, "read"))
 
     def _has(self, key: str, size: int) -> bool:
         try:
@@ -133,15 +143,11 @@ class Writes:
     def _read(self, key: str, reply: Reply) -> _Made:
         made = read(reply, _Made)
         if made is None or not (made.size.isdecimal() and made.crc32c and made.generation):
-            raise other_protocol(self._target(key), GCS_CODES, "an object without a description")
+            raise self._bucket.odd(key, "an object without a description")
         return made
 
     def _lost(self, key: str) -> errors.StoreError:
-        return self._error(errors.NotFound, key, "is no longer being written: the upload has ended, and must begin anew")
-
-    def _error(self, kind: type[errors.StoreError], key: str, what: str) -> errors.StoreError:
-        target = self._target(key)
-        return kind(f"DataStore {target.store}: {target.uri} {what}", store=target.store, key=key)
+        return self._bucket.error(errors.NotFound, key, "is no longer being written: the upload has ended, and must begin anew")
 
 
 def _kept(reply: Reply) -> int:

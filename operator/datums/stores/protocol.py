@@ -102,10 +102,6 @@ class Store(Protocol):
     def conditional_put(self) -> bool:
         """Whether the service itself refuses to write a key that is taken, as far as is known."""
 
-    @property
-    def may_hang(self) -> bool:
-        """Whether a call may never come back, so that its thread has to be left behind."""
-
     def uri(self, key: str) -> str:
         """The object as a link of its provider, such as `s3://bucket/key`. Never holds a secret."""
 

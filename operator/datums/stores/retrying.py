@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from datums.stores import errors
 from datums.stores.protocol import Batch, ObjectInfo, PendingUpload, Readable, SentPart, Store
-from datums.stores.thread_batch import ThreadBatch
 from datums.stores.upload import put_file
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _MOST_SECONDS: Final = 10.0
 
 
 class RetryingStore:
-    """Another store, of which each request is tried again while it may succeed.
+    """Another store, of which each request is tried again while it may succeed, but for those of a `batch`.
 
     What has begun to flow (`stream`) is not begun again: what came could be of another version.
 
@@ -46,10 +45,6 @@ class RetryingStore:
     @property
     def conditional_put(self) -> bool:
         return self._store.conditional_put
-
-    @property
-    def may_hang(self) -> bool:
-        return self._store.may_hang
 
     @property
     def parts_in_order(self) -> bool:
@@ -115,7 +110,7 @@ class RetryingStore:
         put_file(self, key, file, size, on_progress, in_parts=in_parts)
 
     def batch(self, at_once: int) -> Batch[Any]:
-        return ThreadBatch(self, at_once)
+        return self._store.batch(at_once)
 
     def begin_upload(self, key: str) -> str:
         return self._try(lambda: self._store.begin_upload(key))

@@ -1,8 +1,4 @@
-"""Listing a bucket with its keys verbatim.
-
-obstore parses keys into paths: it drops a trailing slash (so that a directory marker looks like a file), takes `a//b` and `..` for
-errors that end the whole listing, and lists whole path segments only. Keys of other people have all of these.
-"""
+"""Listing a bucket, or what is being written to it."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 from datums.stores.errors import StoreError
-from datums.stores.listing import Paged
+from datums.stores.listing import Keys, Paged
 from datums.stores.protocol import ObjectInfo, PendingUpload
 from datums.stores.s3_requests import S3Requests
 
@@ -29,10 +25,9 @@ def list_objects(requests: S3Requests, prefix: str, odd: Callable[[str], StoreEr
         odd: the error for a list that cannot be right, from words that say why.
         sorted_keys: the service promises the keys in the order of their bytes.
     """
-    last = ""
+    keys = Keys(prefix, odd, sorted_keys=sorted_keys)
 
     def page(token: str) -> tuple[list[ObjectInfo], str]:
-        nonlocal last
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
         root = _get(requests, query | ({"continuation-token": token} if token else {}), "ListBucketResult", prefix)
         # A page that something on the way has kept, or mixed up, would leave a gap that nobody sees.
@@ -40,16 +35,8 @@ def list_objects(requests: S3Requests, prefix: str, odd: Callable[[str], StoreEr
             raise odd("it gave another page of the list than was asked for")
         encoded = root.findtext("{*}EncodingType") == "url"
         found = [_object(item, encoded=encoded) for item in root.iterfind("{*}Contents")]
-        before = last
-        for each in found:
-            if not each.key.startswith(prefix):
-                raise odd(f"its list of {prefix!r} has {each.key!r}")
-            if (each.key == before and before) or (sorted_keys and each.key < before):
-                raise odd(f"its list of {prefix!r} has {each.key!r} after {before!r}")
-            before = each.key
         following = _following(root, "NextContinuationToken", odd)
-        last = before
-        return found, following
+        return keys.checked(found), following
 
     return Paged(page, lambda: odd("its list leads to the same page again"))
 

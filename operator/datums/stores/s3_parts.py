@@ -5,26 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from datums.stores import errors
 from datums.stores.checksums import as_base64, crc32c
 from datums.stores.protocol import ObjectInfo, SentPart
-from datums.stores.s3_requests import S3Requests
+from datums.stores.s3_requests import BETWEEN, S3Requests
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-_BETWEEN: Final = " "
-"""Between ETag and CRC32C in a tag."""
 
 
 def begin(requests: S3Requests, key: str) -> str:
     """The upload's id."""
     # A service that is told of no algorithm here may refuse the parts' checksums.
     headers = {"x-amz-checksum-algorithm": "CRC32C"} if requests.checksums else {}
-    reply = requests.send("POST", key, {"uploads": ""}, "write", headers=headers)
+    reply = requests.send("POST", key, {"uploads": ""}, "write", headers=headers, once=True)
     upload = requests.read_xml(reply, "InitiateMultipartUploadResult", key, "write").findtext("{*}UploadId")
     if not upload:
         raise requests.odd(key, "write")
@@ -33,8 +30,7 @@ def begin(requests: S3Requests, key: str) -> str:
 
 def put(requests: S3Requests, key: str, upload: str, number: int, data: Buffer) -> str:
     """The part's tag."""
-    etag, checksum = requests.send_bytes(key, {"partNumber": str(number), "uploadId": upload}, data)
-    return f"{etag}{_BETWEEN}{checksum}" if checksum else etag
+    return requests.put_part(key, {"partNumber": str(number), "uploadId": upload}, data)
 
 
 def sent(requests: S3Requests, key: str, upload: str) -> dict[int, SentPart]:
@@ -57,7 +53,7 @@ def sent(requests: S3Requests, key: str, upload: str) -> dict[int, SentPart]:
 def tag_of(requests: S3Requests, part: SentPart, data: Buffer) -> str:
     """The tag of a part that has arrived. Its checksum is of the bytes here, for not every service lists it: if those that have
     arrived are others, the upload cannot be finished."""
-    return f"{part.listed}{_BETWEEN}{as_base64(crc32c(data))}" if requests.checksums else part.listed
+    return f"{part.listed}{BETWEEN}{as_base64(crc32c(data))}" if requests.checksums else part.listed
 
 
 def finish(requests: S3Requests, key: str, upload: str, tags: Sequence[str], head: Callable[[str], ObjectInfo]) -> None:
@@ -67,7 +63,7 @@ def finish(requests: S3Requests, key: str, upload: str, tags: Sequence[str], hea
         head: what the service says of an object, to see whether an answer was lost.
     """
     try:
-        reply = requests.send("POST", key, {"uploadId": upload}, "write", body=_document(tags), is_patient=True)
+        reply = requests.send("POST", key, {"uploadId": upload}, "write", body=_document(tags), is_patient=True, once=True)
         # The service says 200 before it begins, and may find out afterwards that it cannot.
         requests.read_xml(reply, "CompleteMultipartUploadResult", key, "write")
     except errors.NotFound:
@@ -84,7 +80,7 @@ def abort(requests: S3Requests, key: str, upload: str) -> None:
 def _document(tags: Sequence[str]) -> bytes:
     parts = []
     for number, tag in enumerate(tags, start=1):
-        etag, _, checksum = tag.partition(_BETWEEN)
+        etag, _, checksum = tag.partition(BETWEEN)
         crc = f"<ChecksumCRC32C>{escape(checksum)}</ChecksumCRC32C>" if checksum else ""
         parts.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{crc}</Part>")
     space = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -95,7 +91,7 @@ def _is_finished(key: str, tags: Sequence[str], head: Callable[[str], ObjectInfo
     # An ETag of parts is the MD5 of the parts' MD5s, with their number; where the parts' are none (with a key of KMS, say), nothing
     # can be told.
     try:
-        whole = hashlib.md5(b"".join(bytes.fromhex(tag.partition(_BETWEEN)[0].strip('"')) for tag in tags), usedforsecurity=False)
+        whole = hashlib.md5(b"".join(bytes.fromhex(tag.partition(BETWEEN)[0].strip('"')) for tag in tags), usedforsecurity=False)
     except ValueError:
         return False
     with suppress(errors.NotFound):

@@ -10,31 +10,29 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from datums.model.plan import StoreAccess
 from datums.stores import sigv4
-from datums.stores.answers import Answer, read_error_body
+from datums.stores.answers import Answer
 from datums.stores.errors import StoreError
-from datums.stores.wire import Incoming, Reply, Request, Wire, WireError
+from datums.stores.http_requests import Requests
+from datums.stores.wire import Reply, Request
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from typing_extensions import Buffer
 
-_MOST: Final = 16 << 20  # a page of 1,000 keys has at most 3 MiB
 _SMALL_BYTES: Final = 1 << 20
 """Up to here a body is signed as well: there are many such objects, and those that say what the others are."""
 CHECKSUM: Final = "x-amz-checksum-crc32c"
 _SHA256: Final = "x-amz-checksum-sha256"
+BETWEEN: Final = " "
+"""Between ETag and CRC32C in a tag."""
 
 
-class S3Requests:
+class S3Requests(Requests):
     """One bucket of a service.
 
     Args:
@@ -46,11 +44,9 @@ class S3Requests:
     def __init__(
         self, access: StoreAccess, url: str, signer: sigv4.Signer | None, failed: Callable[[Answer, str, str], StoreError]
     ) -> None:
-        self._path = urlsplit(url).path.rstrip("/")
+        super().__init__(access, url, failed)
         self._signer = signer
-        self._failed = failed
         self.checksums = access.checksums == "WhenSupported"
-        self.wire = Wire(url, ca_bundle=access.ca_bundle, proxy=access.proxy)
 
     def request(
         self,
@@ -65,8 +61,6 @@ class S3Requests:
         """A request, signed.
 
         Args:
-            key: empty for the bucket.
-            headers: names in lower case.
             payload: what the signature says of the body, where that is known.
         """
         path, text = f"{self._path}/{sigv4.key_path(key)}", sigv4.query_string(query)
@@ -77,92 +71,30 @@ class S3Requests:
             every = sigv4.headers(self._signer, method, self.wire.host, path, text, now, payload=payload, others=every)
         return Request(method, f"{path}?{text}" if text else path, every, body)
 
-    def send(
-        self,
-        method: str,
-        key: str,
-        query: Mapping[str, str],
-        doing: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: Buffer = b"",
-        about: str = "",
-        limit: int = _MOST,
-        is_patient: bool = False,
-    ) -> Reply:
-        """The answer to a request that went well.
+    def writing(self, key: str, body: Buffer, *, if_absent: bool = False) -> Request:
+        return self._sending(key, {}, body, {"if-none-match": "*"} if if_absent else {})._replace(once=if_absent)
 
-        Args:
-            doing: `read`, `write`, …; for messages.
-            about: what messages name instead of the key.
-            limit: the most bytes of an answer that are taken.
-            is_patient: the service may take minutes before it answers.
+    def written(self, request: Request, reply: Reply, key: str) -> str:
+        """ETag, and CRC32C (base64) where one was sent: the tag of a part."""
+        etag = self.checked(reply, key, "write").headers.get("etag", "")
+        if not etag:
+            raise self.odd(key, "write")
+        checksum = request.headers.get(CHECKSUM, "")
+        if checksum and reply.headers.get(CHECKSUM, checksum) != checksum:
+            raise self._failed(Answer(code="BadDigest", message="the service has another checksum"), key, "write")
+        return f"{etag}{BETWEEN}{checksum}" if checksum else etag
 
-        Raises:
-            StoreError: whatever else came of it.
-        """
-        request = self.request(method, key, query, headers=headers, body=body)._replace(is_patient=is_patient)
-        try:
-            reply = self.wire.send(request, limit)
-        except WireError as error:
-            raise self.broken(error, about or key, doing) from None
-        return self.checked(reply, about or key, doing)
-
-    @contextmanager
-    def receive(self, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Iterator[Incoming]:
-        """The answer to a GET that goes well, its body to be taken as it comes.
-
-        Raises:
-            StoreError: whatever else comes of it, and of its `chunks`.
-        """
-        try:
-            with self.wire.receive(self.request("GET", key, query, headers=headers)) as incoming:
-                if not 200 <= incoming.status < 300:
-                    self.checked(incoming.reply(), key, "read")
-                yield incoming
-        except WireError as error:
-            raise self.broken(error, key, "read") from None
-
-    def pour(
-        self,
-        key: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        begin: Callable[[Reply], None],
-        take: Callable[[memoryview], None],
-    ) -> None:
-        """Hands the body of the answer to a GET on as it comes (`Wire.pour`).
-
-        Args:
-            begin: called with the headers of an answer that goes well.
-
-        Raises:
-            StoreError: whatever else comes of it.
-        """
-        try:
-            self.wire.pour(
-                self.request("GET", key, query, headers=headers), lambda reply: begin(self.checked(reply, key, "read")), take
-            )
-        except WireError as error:
-            raise self.broken(error, key, "read") from None
-
-    def checked(self, reply: Reply, about: str, doing: str) -> Reply:
-        """An answer, if it is one that went well.
+    def put_part(self, key: str, query: Mapping[str, str], body: Buffer) -> str:
+        """Writes a part of an object, and returns its tag.
 
         Raises:
             StoreError
         """
-        if not 200 <= reply.status < 300:
-            raise self._failed(read_error_body(reply.status, reply.body, reply.retry_after), about, doing)
-        return reply
+        request = self._sending(key, query, body, {})
+        return self.written(request, self.answer(request, key, "write"), key)
 
-    def broken(self, error: WireError, about: str, doing: str) -> StoreError:
-        """The error for no answer."""
-        return self._failed(Answer(network=str(error)), about, doing)
-
-    def writing(self, key: str, query: Mapping[str, str], body: Buffer, headers: Mapping[str, str] | None = None) -> Request:
-        """The request that writes an object, or a part of one."""
-        every = dict(headers or {})
+    def _sending(self, key: str, query: Mapping[str, str], body: Buffer, headers: Mapping[str, str]) -> Request:
+        every = dict(headers)
         if query or memoryview(body).nbytes > _SMALL_BYTES:
             if self.checksums:
                 from datums.stores.checksums import as_base64, crc32c  # noqa: PLC0415  some milliseconds
@@ -173,59 +105,3 @@ class S3Requests:
         if self.checksums:
             every[_SHA256] = b64encode(digest).decode()
         return self.request("PUT", key, query, headers=every, body=body, payload=digest.hex())
-
-    def written(self, request: Request, reply: Reply, key: str) -> tuple[str, str]:
-        """ETag and CRC32C (base64; empty where none was sent) of what was written.
-
-        Raises:
-            StoreError: it was not.
-        """
-        etag = self.checked(reply, key, "write").headers.get("etag", "")
-        if not etag:
-            raise self.odd(key, "write")
-        checksum = request.headers.get(CHECKSUM, "")
-        if checksum and reply.headers.get(CHECKSUM, checksum) != checksum:
-            raise self._failed(Answer(code="BadDigest", message="the service has another checksum"), key, "write")
-        return etag, checksum
-
-    def send_bytes(
-        self, key: str, query: Mapping[str, str], body: Buffer, *, headers: Mapping[str, str] | None = None
-    ) -> tuple[str, str]:
-        """Writes an object, or a part of one, and returns what `written` does.
-
-        Raises:
-            StoreError
-        """
-        request = self.writing(key, query, body, headers)
-        try:
-            reply = self.wire.send(request, _MOST)
-        except WireError as error:
-            raise self.broken(error, key, "write") from None
-        return self.written(request, reply, key)
-
-    def read_xml(self, reply: Reply, tag: str, about: str, doing: str) -> Element:
-        """The document in an answer.
-
-        Args:
-            tag: of its root.
-
-        Raises:
-            StoreError: it is another one, such as an error, or a page of something on the way.
-        """
-        from xml.etree import ElementTree  # noqa: PLC0415  some milliseconds
-
-        try:
-            # The service is one that the platform team has connected; expat bounds entity expansion.
-            root = ElementTree.fromstring(reply.body)  # noqa: S314
-        except ElementTree.ParseError:
-            raise self.odd(about, doing) from None
-        name = root.tag.rpartition("}")[2]
-        if name == "Error":
-            raise self._failed(read_error_body(0, reply.body), about, doing)
-        if name != tag:
-            raise self.odd(about, doing)
-        return root
-
-    def odd(self, about: str, doing: str) -> StoreError:
-        """The error for an answer that is none of the protocol."""
-        return self._failed(Answer(network="Got invalid answer"), about, doing)

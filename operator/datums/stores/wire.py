@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from datums.stores.clients import CONNECT_SECONDS
 from datums.stores.wire_batch import WireBatch
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming, Pouring
 from datums.stores.wire_exchange import SLOWEST, Exchange, Reply, Request, WireError
@@ -24,6 +23,7 @@ from datums.stores.wire_lanes import Lanes
 
 __all__ = ["Incoming", "Reply", "Request", "Wire", "WireBatch", "WireError"]
 
+_CONNECT_SECONDS: Final = 5
 _BUFFER_BYTES: Final = 64 << 10
 _LARGE_BUFFER_BYTES: Final = 512 << 10
 """libcurl's own, for large answers: fewer and larger reads."""
@@ -50,7 +50,7 @@ class Wire:
             (pycurl.PATH_AS_IS, 1),  # keys can hold `..`
             (pycurl.PROXY, proxy or _environment_proxy(service.scheme, service.hostname or "")),
             (pycurl.NOPROXY, ""),
-            (pycurl.CONNECTTIMEOUT, CONNECT_SECONDS),
+            (pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS),
             (pycurl.LOW_SPEED_LIMIT, SLOWEST),
             (pycurl.BUFFERSIZE, _BUFFER_BYTES),
             (pycurl.UPLOAD_BUFFERSIZE, RECEIVED_AT_ONCE),

@@ -154,8 +154,10 @@ class Incoming:
                 return
 
     def reply(self) -> Reply:
-        """The answer with the beginning of its body, where that is an error."""
+        """The answer as far as it is known: without its body, but with the beginning of that of an error."""
         body = bytearray()
+        if 200 <= self.status < 300:
+            return Reply(self.status, self.headers, body)
         try:
             for chunk in self.chunks():
                 body += chunk

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pycurl
 
-from datums.stores.clients import SILENCE_SECONDS, USER_AGENT
 from datums.stores.wire_errors import explain
 
 if TYPE_CHECKING:
@@ -18,9 +17,12 @@ ANSWER_SECONDS: Final = 600.0
 """For a request and its answer, besides the time that a slow line needs for the bytes that are sent: S3 may need minutes to put a
 large object together, and sends spaces meanwhile."""
 SLOWEST: Final = 4 << 10
-"""Bytes a second. What is sent or received more slowly for `SILENCE_SECONDS` is broken off."""
+"""Bytes a second. What is sent or received more slowly for `_SILENCE_SECONDS` is broken off."""
+_SILENCE_SECONDS: Final = 60
+_USER_AGENT: Final = "datums"
 _SMALL_BYTES: Final = 1 << 20
 """A body up to here is handed over whole."""
+_BLANK: Final = (b"\r\n", b"\n")
 _NOT_AFTER_ALL: Final = ("accept:", "content-type:", "expect:", "transfer-encoding:")
 """Headers that libcurl would add, and that would not be signed."""
 
@@ -65,6 +67,8 @@ class Request(NamedTuple):
     """Several are sent one after the other."""
     is_patient: bool = False
     """Whether the service may take minutes before it answers."""
+    once: bool = False
+    """Whether it must not be sent twice. Others are, unseen, where a kept connection is found closed."""
 
 
 class Exchange:
@@ -83,12 +87,11 @@ class Exchange:
         self.handle = handle
         self._body = bytearray()
         self._heads: list[bytes] = []
-        method, target, headers, body, is_patient = request
+        method, target, headers, body, is_patient, once = request
         handle.setopt(pycurl.URL, origin + target)
-        handle.setopt(pycurl.HTTPHEADER, [*_lines(headers), f"user-agent: {USER_AGENT}", *_NOT_AFTER_ALL])
-        handle.setopt(pycurl.LOW_SPEED_TIME, 0 if is_patient else SILENCE_SECONDS)
-        # On a kept connection that is found closed libcurl sends once more, unseen: what must not be done twice has a new one.
-        handle.setopt(pycurl.FRESH_CONNECT, method == "POST" or "if-none-match" in headers)
+        handle.setopt(pycurl.HTTPHEADER, [*_lines(headers), f"user-agent: {_USER_AGENT}", *_NOT_AFTER_ALL])
+        handle.setopt(pycurl.LOW_SPEED_TIME, 0 if is_patient else _SILENCE_SECONDS)
+        handle.setopt(pycurl.FRESH_CONNECT, once)
         handle.setopt(pycurl.HEADERFUNCTION, self._heads.append)
         handle.setopt(pycurl.WRITEFUNCTION, take or self._body.extend)
         handle.setopt(pycurl.MAXFILESIZE_LARGE, limit)
@@ -133,7 +136,16 @@ class Exchange:
         return found
 
     def reply(self) -> Reply:
-        """The whole answer."""
+        """The whole answer.
+
+        Raises:
+            WireError: it ended within its headers, which libcurl takes for an answer without a body.
+        """
+        for line in reversed(self._heads):
+            if line in _BLANK:
+                break
+            if line.startswith(b"HTTP/"):
+                raise WireError("the answer ended within its headers")
         return Reply(self.status, self.headers, self._body)
 
     def broken(self, code: int, text: str) -> Reply:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
@@ -13,16 +12,13 @@ from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Assembly, Segment
 from datums.transfer.fetch_packs import Cutter, Span
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_retry import Patience, Stalled
+from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
 
 Task: TypeAlias = Wanted | Span | Segment
-
-_SLOW_SECONDS: Final = 60.0
-"""For the next bytes of an answer; what is slower is tried on a new connection."""
 
 
 class Downloader:
@@ -46,7 +42,7 @@ class Downloader:
         return self._line.store.uri(_first(task).key)
 
     def work(self, task: Task, flight: Flight) -> None:
-        """Does a task. Done again after its thread was left behind, it goes on where that stood.
+        """Does a task.
 
         Raises:
             FetchError: a file cannot be had, or is not what it should be.
@@ -60,16 +56,6 @@ class Downloader:
                 self._file(task, flight)
         except StoreError as error:
             raise self._arrivals.refused(error, _first(task)) from None
-
-    def again(self, task: Task, flight: Flight) -> None:
-        """Does a task whose thread was left behind in a call."""
-        self._line.pace.give_back()
-        error = Stalled(f"{flight.uri}: hardly a byte for {_SLOW_SECONDS:.0f} s or more; a new connection is tried")
-        try:
-            self._patience(flight).after(error)
-        except StoreError as given_up:
-            raise self._arrivals.refused(given_up, _first(task)) from None
-        self.work(task, flight)
 
     def _file(self, wanted: Wanted, flight: Flight) -> None:
         if not self._arrivals.is_there(wanted):
@@ -101,7 +87,6 @@ class Downloader:
                     if span.done < len(span.files):
                         raise errors.Unavailable(f"the answer for {flight.uri} ended too early")
             except StoreError as error:
-                flight.rests()
                 patience.after(error)
             else:
                 line.pace.went_well()
@@ -155,7 +140,6 @@ class Downloader:
                     start = wanted.offset + segment.position
                     self._pour(wanted.key, take, flight, start, length, etag=wanted.etag, version=wanted.version)
             except StoreError as error:
-                flight.rests()
                 patience.after(error)
                 if segment.position and not wanted.is_pinned:
                     self._progress.add(0, -segment.position)
@@ -184,22 +168,14 @@ class Downloader:
         version: str = "",
     ) -> None:
         """Has the bytes taken as they come, and the flight see that they do."""
-        store = self._line.store
-        # One that does not hang is no trouble of the store's where it waits: perhaps for another file to be written.
-        limit = _SLOW_SECONDS if store.may_hang else math.inf
 
         def taken(chunk: memoryview) -> None:
             flight.moved()
             if self._stopped.is_set():
                 raise errors.Unavailable("stopped: another file failed")
             take(chunk)
-            flight.asks(limit)
 
-        flight.asks(limit)
-        try:
-            store.pour(key, taken, offset, length, etag=etag, version=version)
-        finally:
-            flight.rests()  # raises where the thread was left behind: then its place is not its own any more
+        self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)

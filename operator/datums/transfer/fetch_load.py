@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -44,7 +43,6 @@ _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
 _HELD_BYTES: Final = 32 << 20
 _MUCH_BYTES: Final = 256 << 20
-_WATCH_SECONDS: Final = 0.25
 _FOR_ONE_FILE: Final = 16
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
 """After these another run resolves the links anew: what they led to cannot be had any more."""
@@ -158,14 +156,11 @@ class Loading:
             works = [
                 work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf, stopped)
             ]
-            done = threading.Event()
-            threading.Thread(target=self._watch, args=(done,), name="watch", daemon=True).start()
             try:
                 for workers, _ in works:
                     workers.join()
                 stopped.check()
             finally:
-                done.set()
                 stopped.set()
                 for _, discard_partial in works:
                     discard_partial()
@@ -209,7 +204,6 @@ class Loading:
             queue.take,
             downloader.work,
             downloader.uri,
-            again=downloader.again,
             threads=streams,
             flights=progress.flights,
             stopped=stopped,
@@ -218,13 +212,6 @@ class Loading:
         at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
         small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
         return [(workers, queue.discard), (small, lambda: None)]
-
-    def _watch(self, done: threading.Event) -> None:
-        """Has the work of threads that hang done by others."""
-        while not done.wait(_WATCH_SECONDS):
-            for flight in self._progress.flights.overdue():
-                if flight.owner is not None:
-                    flight.owner.take_over(flight)
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):

@@ -15,10 +15,10 @@ from datums.stores.errors import NotFound, StoreError
 from datums.transfer import saved
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable, uri
 from datums.transfer.fetch_errors import FetchError, from_store
-from datums.transfer.fetch_retry import Patience, Stalled
+from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_sources import is_selected, of_datum, of_entry, of_url, place_of
 from datums.transfer.fetch_spool import Clash, Spool
-from datums.transfer.fetch_stores import Lines, bounded
+from datums.transfer.fetch_stores import Lines
 from datums.transfer.fetch_wanted import Wanted, check_name, collision, last_of_each_path, named, nesting, parents
 from datums.transfer.flights import Flight, Flights
 from datums.transfer.saved import StoredFile
@@ -26,8 +26,6 @@ from datums.transfer.saved import StoredFile
 T = TypeVar("T")
 
 _BATCH: Final = 1000
-_ANSWER_SECONDS: Final = 120.0
-"""For one request of a listing, which is not large."""
 
 
 class Resolver:
@@ -175,25 +173,14 @@ class Resolver:
     def _batches(
         self, source: SetSource | ObjectsSource, flight: Flight, begin: Callable[[], Iterator[T]], size: int
     ) -> Iterator[T]:
-        """What the iterator gives, each batch within a bounded time."""
-
-        def stalled() -> Stalled:
-            return Stalled(
-                f"DataStore {source.store} did not answer for {_ANSWER_SECONDS:.0f} s: {source.link}", store=source.store
-            )
-
-        stream: list[Iterator[T]] = []
-
-        def pull() -> list[T]:
-            if not stream:
-                stream.append(begin())
-            return list(islice(stream[0], size))
-
+        """What the iterator gives, each batch in the place of one request."""
+        items: Iterator[T] | None = None
         pace = self._lines.line(source.store).pace
         got = 0
         while True:
             with pace.slot():
-                batch = bounded(pull, _ANSWER_SECONDS, stalled)
+                items = begin() if items is None else items
+                batch = list(islice(items, size))
             got += len(batch)
             if got > self._furthest:  # a listing that breaks off at the same place again and again does not move
                 self._furthest = got

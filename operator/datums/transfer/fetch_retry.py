@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from datums.stores.errors import AccessDenied, CredentialExpired, StoreError, Throttled, Unavailable
+from datums.stores.errors import AccessDenied, CredentialExpired, StoreError, Throttled
 from datums.transfer.fetch_stores import Line
 from datums.transfer.flights import Flight
 
@@ -17,13 +17,8 @@ GIVE_UP_SECONDS: Final = 300.0
 """How long a store may do nothing before it counts as unavailable."""
 _RENEW_SECONDS: Final = 300.0
 """How long is waited for a new credential in place of one that has expired."""
-_STALLS: Final = 3
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
-
-
-class Stalled(Unavailable):
-    """A call did not come back, and was left to its thread."""
 
 
 class Patience:
@@ -58,10 +53,7 @@ class Patience:
         """Seconds to wait before the next try. Raises what `after` does."""
         patience = _RENEW_SECONDS if isinstance(error, CredentialExpired) else GIVE_UP_SECONDS
         waited = time.monotonic() - self._flight.since
-        if isinstance(error, Stalled):
-            self._line.pace.throttled()  # fewer connections leave more of a slow line to each
-        # One call that stalls can take all of the time by itself: a new connection has its chance in any case.
-        enough = waited > patience and not 0 < self._flight.stalls < _STALLS
+        enough = waited > patience
         if enough and isinstance(error, CredentialExpired):
             raise AccessDenied(f"{error}; no newer one came within {waited:.0f} s", store=error.store, key=error.key)
         if enough or not (error.retryable or isinstance(error, CredentialExpired)):

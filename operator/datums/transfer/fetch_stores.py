@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -105,28 +105,3 @@ class Lines:
     def store(self, name: str) -> Store:
         """One of them, ready to use."""
         return self.line(name).store
-
-
-def bounded(call: Callable[[], T], seconds: float, stalled: Callable[[], errors.StoreError]) -> T:
-    """What the call returns, if it does within so many seconds; else it is left to its thread.
-
-    Raises:
-        StoreError: what `stalled` makes.
-    """
-    answer: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answer.append(call())
-        except BaseException as error:  # noqa: BLE001  handed to the thread that waits
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="call", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failure:
-        raise failure[0]
-    if not answer:
-        raise stalled()
-    return answer[0]

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from datums.transfer.flights import Abandoned
-
 _FIRST_REST: Final = 0.1
 _LONGEST_REST: Final = 10.0
 _LONGEST_ASKED: Final = 60.0
@@ -79,12 +77,8 @@ class Pace:
                     # The store may have asked for a rest meanwhile.
                     begin = self._begin() if begin < self._not_before else 0.0
             yield
-        except Abandoned:
-            raise  # who left the thread behind has given its place back
-        except BaseException:
+        finally:
             self.give_back()
-            raise
-        self.give_back()
 
     def take(self) -> float:
         """Takes the place of a request that begins now, where `slot` would not wait; 0 then, else the seconds after which to ask
@@ -100,7 +94,7 @@ class Pace:
             return 0.0
 
     def give_back(self) -> None:
-        """The place of a request is free: `slot` does it, but for one whose thread was left behind."""
+        """The place of a request is free: `slot` does it by itself."""
         with self._changed:
             self._flying -= 1
             self._changed.notify()

@@ -1,6 +1,4 @@
-"""Threads that do one task after another. concurrent.futures would do, but takes longer to import than a small fetch takes to run,
-and cannot leave a thread behind that hangs in a call.
-"""
+"""Threads that do one task after another. concurrent.futures would do, but takes longer to import than a small fetch takes."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-from datums.transfer.flights import Abandoned, Flight, Flights
+from datums.transfer.flights import Flight, Flights
 
 T = TypeVar("T")
 
@@ -40,7 +38,7 @@ class Workers(Generic[T]):
 
     Args:
         take: the next task; None after the last. May block, but not for long once `stopped` is set.
-        work: does a task; `again` does one whose thread was left behind (flights.py).
+        work: does a task.
         uri: names a task in messages.
         stopped: set at the first exception, for calls that are under way.
     """
@@ -54,20 +52,18 @@ class Workers(Generic[T]):
         threads: int,
         flights: Flights,
         stopped: Stopped,
-        again: Callable[[T, Flight], None] | None = None,
         name: str = "worker",
     ) -> None:
         self._take = take
         self._work = work
         self._uri = uri
-        self._again = again or work
         self._flights = flights
         self._stopped = stopped
         self._name = name
         self._changed = threading.Condition()
         self._running = 0
         for _ in range(threads):
-            self._start(None)
+            self._start()
 
     def wait(self) -> None:
         """Returns when everything is done.
@@ -86,47 +82,28 @@ class Workers(Generic[T]):
             if self._running:
                 self._changed.wait_for(lambda: not self._running, _END_SECONDS)
 
-    def take_over(self, flight: Flight) -> None:
-        """Does a task anew whose thread hangs."""
-        with self._changed:
-            self._running -= 1  # the thread that is left behind counts no more
-        self._start(flight)
-
-    def _start(self, late: Flight | None) -> None:
+    def _start(self) -> None:
         with self._changed:
             self._running += 1
         try:
-            threading.Thread(target=self._run, args=(late,), name=self._name, daemon=True).start()
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
         except RuntimeError as error:  # there may be no more threads
             with self._changed:
                 self._running -= 1
                 alone = not self._running
-            if late is not None or alone:
+            if alone:
                 self._stopped.fail(error)
 
-    def _run(self, late: Flight | None) -> None:
+    def _run(self) -> None:
         try:
-            if late is not None:
-                self._do(late.anew(), self._again)
-            while not self._stopped.is_set():
-                task = self._take()
-                if task is None:
-                    break
-                self._do(Flight(self._uri(task), task, self), self._work)
-        except Abandoned:
-            return
+            while not self._stopped.is_set() and (task := self._take()) is not None:
+                with self._flights.flight(self._uri(task)) as flight:
+                    self._work(task, flight)
         except BaseException as error:  # noqa: BLE001  handed to the thread that waits
             self._stopped.fail(error)
         with self._changed:
             self._running -= 1
             self._changed.notify_all()
-
-    def _do(self, flight: Flight, work: Callable[[T, Flight], None]) -> None:
-        self._flights.add(flight)
-        try:
-            work(flight.work, flight)
-        finally:
-            self._flights.remove(flight)
 
 
 def one_by_one(items: Iterator[T]) -> Callable[[], T | None]:

@@ -1,4 +1,4 @@
-"""What servers and networks answer, and what it means. Texts are those of obstore 0.12 and of the services' documentation."""
+"""What servers and networks answer, and what it means."""
 
 from __future__ import annotations
 
@@ -6,76 +6,57 @@ import pytest
 
 from datums.model.plan import StoreAccess
 from datums.stores import errors
-from datums.stores.answers import Answer, Target, classify, read_answer, target_of
+from datums.stores.answers import Answer, Target, classify, read_error_body, target_of
 from datums.stores.s3_codes import S3_CODES
 
 TARGET = Target("platform/ml", "s3://acme", "acme", "https://s3.example.com", key="raw/x")
 
 
-def _status(status: int, code: str, message: str = "") -> str:
-    return (
-        f"Generic S3 error: Error performing GET https://s3.example.com/acme/raw/x?X-Amz-Signature=abcdef in 1ms - Server returned "
-        f"non-2xx status code: {status} Something: <Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    )
+def _said(status: int, code: str, message: str = "") -> Answer:
+    return read_error_body(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "words"),
+    ("answer", "kind", "words"),
     [
-        (_status(404, "NoSuchKey"), errors.NotFound, "no object s3://acme/raw/x"),
-        (_status(404, "NoSuchBucket"), errors.BucketNotFound, "create it, or correct spec.s3.bucket"),
+        (_said(404, "NoSuchKey"), errors.NotFound, "no object s3://acme/raw/x"),
+        (_said(404, "NoSuchBucket"), errors.BucketNotFound, "create it, or correct spec.s3.bucket"),
+        (_said(403, "AccessDenied", "Access Denied."), errors.AccessDenied, "may not read s3://acme/raw/x (403 Acc"),
+        (_said(403, "SignatureDoesNotMatch"), errors.AccessDenied, "does not accept the credentials"),
+        (_said(400, "ExpiredToken"), errors.CredentialExpired, "have expired (400 ExpiredToken): renew the Secret"),
+        (_said(403, "RequestTimeTooSkewed", "The difference is too large"), errors.ClockSkew, "synchronise the clocks"),
+        (_said(503, "SlowDown", "Please reduce your request rate."), errors.Throttled, "fewer requests (503 SlowDown"),
+        (_said(503, ""), errors.Throttled, "fewer requests (503)"),
+        (_said(502, ""), errors.Unavailable, "could not read"),
+        (_said(501, "NotImplemented"), errors.NotSupported, "does not know how to read"),
+        (_said(409, "ConditionalRequestConflict"), errors.Unavailable, "could not read"),
+        (_said(400, "BadDigest"), errors.Unavailable, "other than it was sent"),
+        (_said(500, "InternalError"), errors.Unavailable, "could not read"),
+        (_said(429, ""), errors.Throttled, "fewer requests"),
+        (_said(412, "PreconditionFailed"), errors.Changed, "no longer the version"),
+        (_said(416, "InvalidRange"), errors.Corrupt, "is shorter than"),
+        (_said(301, "PermanentRedirect"), errors.StoreError, "correct spec.s3.region or spec.s3.endpoint"),
+        (read_error_body(404, b"<html>gone</html>"), errors.EndpointUnreachable, "does not answer as S3 does (404)"),
+        (read_error_body(404, b""), errors.NotFound, "no object"),
+        (Answer(network="Connect [Errno 111] Connection refused"), errors.EndpointUnreachable, "refused"),
+        (Answer(network="[Errno 104] Connection reset by peer"), errors.Unavailable, "reset by peer"),
+        (Answer(network="Connect timed out: after 5 s"), errors.EndpointUnreachable, "did not answer in time"),
+        (Answer(network="timed out: no byte"), errors.Unavailable, "did not answer in time"),
         (
-            _status(403, "AccessDenied", "Access Denied."),
-            errors.AccessDenied,
-            "may not read s3://acme/raw/x (403 Acc",
+            Answer(network="Connect certificate verify failed: self-signed certificate"),
+            errors.CertificateInvalid,
+            "(certificate verify failed: self-signed certificate): set spec.s3.caBundle",
         ),
-        (_status(403, "SignatureDoesNotMatch"), errors.AccessDenied, "does not accept the credentials"),
-        (_status(400, "ExpiredToken"), errors.CredentialExpired, "have expired (400 ExpiredToken): renew the Secret"),
-        (_status(403, "RequestTimeTooSkewed", "The difference is too large"), errors.ClockSkew, "synchronise the clocks"),
-        (_status(503, "SlowDown", "Please reduce your request rate."), errors.Throttled, "fewer requests (503 SlowDown"),
-        (_status(503, ""), errors.Throttled, "fewer requests (503)"),
-        (_status(502, ""), errors.Unavailable, "could not read"),
-        (_status(501, "NotImplemented"), errors.NotSupported, "does not know how to read"),
-        (_status(409, "ConditionalRequestConflict"), errors.Unavailable, "could not read"),
-        (_status(400, "BadDigest"), errors.Unavailable, "other than it was sent"),
-        (_status(500, "InternalError"), errors.Unavailable, "could not read"),
-        (_status(429, ""), errors.Throttled, "fewer requests"),
-        (_status(412, "PreconditionFailed"), errors.Changed, "no longer the version"),
-        (_status(416, "InvalidRange"), errors.Corrupt, "is shorter than"),
-        (_status(301, "PermanentRedirect"), errors.StoreError, "correct spec.s3.region or spec.s3.endpoint"),
-        ("DeleteObjects request failed for key x: Access Denied. (code: AccessDenied)", errors.AccessDenied, "may not read"),
-        (
-            'kind: Connect, Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }',
-            errors.EndpointUnreachable,
-            "refused",
-        ),
-        ('Os { code: 104, kind: ConnectionReset, message: "Connection reset by peer" }', errors.Unavailable, "reset by peer"),
-        ("kind: Connect, source: TimedOut", errors.EndpointUnreachable, "did not answer in time"),
-        ("kind: Body, source: TimedOut", errors.Unavailable, "did not answer in time"),
-        ("Connect InvalidCertificate(UnknownIssuer)", errors.CertificateInvalid, "(UnknownIssuer): set spec.s3.caBundle"),
-        (
-            "GET http://s3/b/Connect-redirect-Timeout in 1ms - HTTP error\nretry_timeout: 20s,\nhyper::Error( IncompleteMessage, )",
-            errors.Unavailable,
-            "the connection to https://s3.example.com broke off",
-        ),
-        ("source: NotPartial,", errors.EndpointUnreachable, "does not answer as S3 does"),
-        ("source: Metadata { source: MissingEtag, },", errors.EndpointUnreachable, "does not answer as S3 does"),
-        ("HTTP error: error following redirect kind: Redirect, source: TooManyRedirects", errors.StoreError, "without end"),
-        (
-            "Error in 1ms - Server returned non-2xx status code: 404 Not Found: <html>gone</html>\n\nDebug source",
-            errors.EndpointUnreachable,
-            "does not answer as S3 does (404)",
-        ),
-        ("Error in 1ms - Server returned non-2xx status code: 404 Not Found: \n\nDebug source", errors.NotFound, "no object"),
-        ("InvalidCertificate(Other(OtherError(CaUsedAsEndEntity)))", errors.CertificateInvalid, "(CaUsedAsEndEntity)"),
+        (Answer(network="Connect ..."), errors.EndpointUnreachable, "cannot be reached"),
+        (Answer(network="Got invalid answer"), errors.EndpointUnreachable, "does not answer as S3 does"),
+        (Answer(network="transfer closed"), errors.Unavailable, "the connection to https://s3.example.com broke off"),
     ],
 )
-def test_an_answer_is_understood(text: str, kind: type[errors.StoreError], words: str) -> None:
-    error = classify(read_answer(text), TARGET, "read", S3_CODES)
+def test_an_answer_is_understood(answer: Answer, kind: type[errors.StoreError], words: str) -> None:
+    error = classify(answer, TARGET, "read", S3_CODES)
     assert type(error) is kind
     assert words in str(error)
     assert "DataStore platform/ml" in str(error)
-    assert "abcdef" not in str(error)
     assert (error.store, error.key) == ("platform/ml", "raw/x")
 
 
@@ -101,7 +82,7 @@ def test_words_are_those_of_the_provider() -> None:
 
 def test_a_proxy_is_named_without_its_password() -> None:
     access = StoreAccess(name="a/b", bucket="raw", prefix="d", endpoint="http://s3", proxy="http://me:secret@proxy:3128")
-    error = classify(Answer(network="Connect TimedOut"), target_of(access), "read", S3_CODES)
+    error = classify(Answer(network="Connect timed out: 5 s"), target_of(access), "read", S3_CODES)
     assert str(error) == "DataStore a/b: http://s3 (by the proxy proxy:3128) did not answer in time"
 
 

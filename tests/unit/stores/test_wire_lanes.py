@@ -126,7 +126,7 @@ def test_who_does_not_want_it_any_more_is_left_alone(pool: ThreadPoolExecutor) -
 
 
 def test_one_that_stands_still_holds_no_other_up(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datums.stores.wire_exchange.SILENCE_SECONDS", 4)
+    monkeypatch.setattr("datums.stores.wire_exchange._SILENCE_SECONDS", 4)
     silent = Script([Fault(do="silent-body", path="/silent", times=0), Fault(do="black-hole", path="/hole", times=0)])
     with serving(objects) as script, FaultProxy(script.url, silent) as proxy:
         wire = Wire(proxy.endpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -199,33 +198,6 @@ def test_work_that_is_called_off_ends_without_an_error() -> None:
 
     _workers(one_by_one(iter(range(10**9))), work, stopped, Flights()).wait()
     assert 1 <= len(done) <= 4
-
-
-def test_what_hangs_is_done_by_another_thread_and_its_own_touches_nothing_more() -> None:
-    flights, woken, done = Flights(), Stopped(), list[str]()
-
-    def work(item: int, flight: Flight) -> None:
-        if flight.stalls:
-            done.append(f"{item} again")
-            return
-        if item == 1:
-            flight.asks(0)
-            woken.wait()
-            flight.moved()
-        done.append(str(item))
-
-    workers = _workers(one_by_one(iter(range(3))), work, Stopped(), flights, threads=1)
-    while not (late := flights.overdue()):
-        pass
-    assert late[0].owner is workers
-    workers.take_over(late[0])
-    workers.wait()
-    woken.set()
-    for thread in threading.enumerate():
-        if thread.name == "worker":
-            thread.join()
-    assert done == ["0", "1 again", "2"]
-    assert flights.stuck(0) == ""
 
 
 def test_what_datums_wrote_by_a_neighbour_in_the_same_bucket_is_as_closed() -> None:

@@ -9,7 +9,6 @@ from typing import TypeAlias
 import pytest
 
 from datums.transfer import pace
-from datums.transfer.flights import Abandoned
 from datums.transfer.pace import Pace
 from tests.unit.transfer.clock import Clock
 
@@ -145,13 +144,8 @@ def test_no_more_begin_in_a_second_than_the_store_answers(clock: Clock) -> None:
     assert 0.8 * rate <= begun / 2 <= 1.25 * rate
 
 
-def test_the_place_of_a_thread_that_is_left_behind_is_given_back_once(clock: Clock) -> None:
+def test_a_place_is_given_back_whatever_happens_in_it(clock: Clock) -> None:
     one = Pace(1)
-    with pytest.raises(Abandoned), one.slot():
-        one.give_back()  # by who leaves it behind
-        raise Abandoned
-    with one.slot():
-        pass
     with pytest.raises(ValueError, match="broken"), one.slot():
         raise ValueError("broken")
     with one.slot():

@@ -1,57 +1,48 @@
-"""Many small requests to S3 at once, in one thread."""
+"""Many small requests to one bucket at once, in one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from datums.stores.errors import StoreError
-from datums.stores.s3_requests import S3Requests
+from datums.stores.http_reading import Reading
+from datums.stores.http_requests import Requests
 from datums.stores.wire import Reply, Request, WireBatch, WireError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 T = TypeVar("T")
-Asking: TypeAlias = Callable[[int, int, str, str], tuple[Mapping[str, str], Mapping[str, str]]]
-Judging: TypeAlias = "Callable[[str, Reply, int, int, str, str], Buffer]"
+Asking: TypeAlias = Callable[[str, int, "int | None", str, str], Reading]
 _ERROR_BYTES: Final = 64 << 10
 
 
-class S3Batch(Generic[T]):
+class HTTPBatch(Generic[T]):
     """A `Batch` of one bucket.
 
     Args:
         at_once: how many connections are kept open.
-        check_key: raises an error for a key that cannot be used.
-        asked: (offset, length, etag, version) → query and headers of a read.
-        whole: (key, reply, offset, length, etag, version) → the bytes, if they are what was asked for.
+        reading: (key, offset, length, etag, version) → what is to be read; raises an error for a key that cannot be.
+        writes: raises an error for a key that cannot be written.
     """
 
-    def __init__(self, requests: S3Requests, at_once: int, check_key: Callable[[str], None], asked: Asking, whole: Judging) -> None:
+    def __init__(self, requests: Requests, at_once: int, reading: Asking, writes: Callable[[str], None]) -> None:
         self._requests = requests
-        self._check_key = check_key
-        self._asked = asked
-        self._whole = whole
+        self._reading = reading
+        self._writes = writes
         self._batch: WireBatch[tuple[T, str, str, Callable[[Reply], Buffer]]] = requests.wire.batch(at_once)
 
     def __len__(self) -> int:
         return len(self._batch)
 
     def read(self, tag: T, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> None:
-        self._check_key(key)
-        query, headers = self._asked(offset, length, etag, version)
-        request = self._requests.request("GET", key, query, headers=headers)
-
-        def judge(reply: Reply) -> Buffer:
-            self._requests.checked(reply, key, "read")
-            return self._whole(key, reply, offset, length, etag, version)
-
-        self._begin(tag, key, "read", judge, request, length + _ERROR_BYTES)
+        reading = self._reading(key, offset, length, etag, version)
+        self._begin(tag, key, "read", reading.whole, reading.request(), length + _ERROR_BYTES)
 
     def put(self, tag: T, key: str, data: Buffer) -> None:
-        self._check_key(key)
-        request: Request = self._requests.writing(key, {}, data)
+        self._writes(key)
+        request = self._requests.writing(key, data)
 
         def judge(reply: Reply) -> Buffer:
             self._requests.written(request, reply, key)
