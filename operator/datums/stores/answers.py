@@ -78,7 +78,8 @@ class Codes(NamedTuple):
 _ERROR_BYTES: Final = 64 << 10
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
-_CERTIFICATE: Final = re.compile(r"certificate verify failed: [^()\]]{1,200}")
+CERTIFICATE: Final = "certificate verify failed"
+_CERTIFICATE: Final = re.compile(CERTIFICATE + r": [^()\]]{1,200}")
 _SYSTEM: Final = re.compile(r"\[Errno \d+\] ([^'\"()\\]{1,200})")
 _NAME: Final = re.compile(r"failed to lookup address information: ([^\"]{1,100})")
 _TLS: Final = re.compile(r"wrong version number|record layer failure|packet length too long|handshake failure", re.IGNORECASE)

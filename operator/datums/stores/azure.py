@@ -67,7 +67,9 @@ class AzureStore(HTTPBucket):
     def put_part(self, key: str, upload: str, number: int, data: Buffer, *, offset: int, size: int) -> str:
         self.allow(key, "write")
         tag = f"{upload}-{number:06}"  # all names of an object's blocks must be of one length
-        self.requests.send("PUT", key, {"comp": "block", "blockid": _block(tag)}, "write", body=data)
+        reply = self.requests.send("PUT", key, {"comp": "block", "blockid": _block(tag)}, "write", body=data)
+        if reply.status != 201:
+            raise self.requests.odd(key, "write")
         return tag
 
     def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
@@ -75,7 +77,9 @@ class AzureStore(HTTPBucket):
         blocks = "".join(f"<Latest>{_block(tag)}</Latest>" for tag in tags)
         document = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
         headers = {"content-type": "application/xml", "x-ms-blob-content-type": "application/octet-stream"}
-        self.requests.send("PUT", key, {"comp": "blocklist"}, "write", headers=headers, body=document, is_patient=True)
+        reply = self.requests.send("PUT", key, {"comp": "blocklist"}, "write", headers=headers, body=document, is_patient=True)
+        if not reply.headers.get("etag"):
+            raise self.requests.odd(key, "write")
 
     def abort_upload(self, key: str, upload: str) -> None:
         """Nothing to send: Azure removes blocks of which no object is made, after a week and when the key is written."""

@@ -31,6 +31,9 @@ AZURE_CODES: Final = Codes(
             "AuthorizationServiceMismatch",
             "AuthorizationSourceIPMismatch",
             "InsufficientAccountPermissions",
+            "LeaseIdMismatchWithBlobOperation",
+            "LeaseIdMissing",
+            "LeaseLost",
             "PublicAccessNotPermitted",
         }
     ),
@@ -48,6 +51,7 @@ _LOGIN: Final = re.compile(r"\b(AADSTS(\d{3,9})):? ([^.\"\\\r\n]{1,200})")
 _LOGIN_EXPIRED: Final = frozenset({"7000222", "700082", "70043"})
 """Of the client secret, and of tokens."""
 _LOGIN_CLOCK: Final = frozenset({"700024", "500133"})
+_LOGIN_BUSY: Final = frozenset({"90024", "90033"})
 
 
 def refine(answer: Answer, text: str, *, anonymous: bool = False, expired: bool = False) -> Answer:
@@ -75,10 +79,17 @@ def refuse_client(status: int, text: str, retry_after: float = 0.0) -> Answer:
     """What the login service tells that gives no token.
 
     Args:
+        status: 400, 401, 429 or above 499.
         text: the body of its answer.
         retry_after: seconds.
     """
-    if login := _LOGIN.search(text):
-        known = {**dict.fromkeys(_LOGIN_EXPIRED, EXPIRED), **dict.fromkeys(_LOGIN_CLOCK, CLOCK)}
-        return Answer(status=status, code=known.get(login[2], BAD_KEY), message=f"{login[1]}: {login[3]}")
-    return Answer(status=status, code=BAD_KEY if status in (400, 401) else "", retry_after=retry_after)
+    login = _LOGIN.search(text)
+    message = f"{login[1]}: {login[3]}" if login else ""
+    if status not in (400, 401):
+        return Answer(status=status, message=message, retry_after=retry_after)
+    known = {
+        **dict.fromkeys(_LOGIN_EXPIRED, EXPIRED),
+        **dict.fromkeys(_LOGIN_CLOCK, CLOCK),
+        **dict.fromkeys(_LOGIN_BUSY, "ServerBusy"),
+    }
+    return Answer(status=status, code=known.get(login[2], BAD_KEY) if login else BAD_KEY, message=message, retry_after=retry_after)

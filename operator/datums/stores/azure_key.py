@@ -58,6 +58,8 @@ def credential_of(credentials: Mapping[str, str], endpoint: str) -> Credential:
             raise ValueError(f"AZURE_STORAGE_KEY in {_WHERE} is not base64: copy the account's key again, whole") from None
         return Credential(key=key)
     if sas := known.get("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"):
+        if not sas.isascii() or not sas.isprintable() or " " in sas:
+            raise ValueError(f"AZURE_STORAGE_SAS_TOKEN in {_WHERE} has signs that no token has: copy it again, in one line")
         if "sig" not in parse_qs(sas):
             raise ValueError(f"AZURE_STORAGE_SAS_TOKEN in {_WHERE} has no `sig=`: copy the token again, whole and without a URL")
         return Credential(sas=sas)
@@ -66,6 +68,8 @@ def credential_of(credentials: Mapping[str, str], endpoint: str) -> Credential:
             raise ValueError(f"{_WHERE} has no {' and no '.join(missing)}: a client secret needs {', '.join(_CLIENT)}")
         tenant, client, secret = (known[name] for name in _CLIENT)
         login = known.get("AZURE_AUTHORITY_HOST") or _login_of(endpoint)
+        if "://" not in login:  # as Azure's SDKs write it
+            login = f"https://{login}"
         return Credential(tenant=tenant, client=client, secret=secret, login=login)
     raise ValueError(
         f"{_WHERE} has no credentials of Azure: put AZURE_STORAGE_KEY, or AZURE_STORAGE_SAS_TOKEN, or {', '.join(_CLIENT)} there"

@@ -12,7 +12,7 @@ from datums.stores.protocol import ObjectInfo
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_PAGE: Final = "5000"  # the most that Azure gives
+_PAGE: Final = "1000"  # Azure gives up to 5,000, each with up to 8 KiB of metadata
 _DIRECTORY: Final = "hdi_isfolder"
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 from datums.model.plan import StoreAccess
-from datums.stores.answers import Answer, read_error_body
-from datums.stores.azure_codes import refine
+from datums.stores.answers import CERTIFICATE, Answer, classify, read_error_body
+from datums.stores.azure_codes import AZURE_CODES, refine
 from datums.stores.azure_key import Credential
 from datums.stores.azure_login import Login, LoginRefused, LoginUnreachable
 from datums.stores.azure_signing import authorization
 from datums.stores.bucket import Bucket
-from datums.stores.errors import EndpointUnreachable
+from datums.stores.errors import EndpointUnreachable, StoreError
 from datums.stores.http_requests import Requests
 from datums.stores.wire import Reply, Request
 
@@ -87,13 +87,21 @@ class AzureRequests(Requests):
     def _token(self, login: Login, key: str, method: str) -> str:
         try:
             return login.header()
-        except LoginUnreachable:
-            name, login_url = self._bucket.name, self._credential.login
-            raise EndpointUnreachable(
-                f"DataStore {name}: {login_url}, which gives the tokens for {self._url}, cannot be reached", store=name, key=key
-            ) from None
+        except LoginUnreachable as error:
+            raise self._unreachable(str(error), key) from None
         except LoginRefused as error:
             raise self._failed(error.answer, key, "read" if method in ("GET", "HEAD") else "write") from None
+
+    def _unreachable(self, why: str, key: str) -> StoreError:
+        name, url = self._bucket.name, self._credential.login
+        if CERTIFICATE in why:
+            return classify(Answer(network=why), self._bucket.target(key)._replace(endpoint=url), "read", AZURE_CODES)
+        return EndpointUnreachable(
+            f"DataStore {name}: {url}, which gives the tokens for {self._url}, cannot be reached ({why.removeprefix('Connect ')}): "
+            "correct AZURE_AUTHORITY_HOST in the Secret of spec.credentials.secretRef, or the way to it",
+            store=name,
+            key=key,
+        )
 
 
 @lru_cache(maxsize=4)

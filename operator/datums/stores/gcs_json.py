@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class JsonAPI:
-    """Of one bucket. Each request is sent once."""
+    """Of one bucket."""
 
     def __init__(self, requests: GCSRequests, bucket: str) -> None:
         self._requests = requests

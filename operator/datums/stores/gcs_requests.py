@@ -71,6 +71,8 @@ class GCSRequests(Requests):
 
     def read_error(self, reply: Reply) -> Answer:
         answer = read_body(reply.status, reply.body)
+        if self._token is None:  # nobody has wrong credentials who sends none
+            return answer._replace(code="" if reply.status == 401 else answer.code, retry_after=reply.retry_after)
         if reply.status == 401 and _skewed(reply.headers.get("date", "")):
             # Google says "Invalid Credentials" of a key that signed at a time it does not accept.
             return answer._replace(code=CLOCK)
@@ -83,8 +85,8 @@ class GCSRequests(Requests):
             missing: the code that a plain 404 stands for.
         """
         answer = self.read_error(reply)
-        if answer.status == 410:  # a session that has ended
-            answer = answer._replace(status=404)
+        if answer.status in (410, 499):  # a session that has ended, or was ended
+            answer = answer._replace(status=404, foreign=False)
         if missing and answer.status == 404 and not answer.foreign:
             answer = answer._replace(code=missing)
         return self._failed(answer, key, doing)

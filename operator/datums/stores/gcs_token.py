@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-_SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+"""What the account may do is IAM's to say. Known to work without an audience, by which storage takes no token."""
 _SECONDS: Final = 3600
 """The most that Google allows."""
 _BEFORE_ITS_END: Final = 300
@@ -43,7 +44,8 @@ class Token:
             ValueError: the private key is none.
         """
         with self._lock:
-            if time.time() >= self._until - _BEFORE_ITS_END:
+            # Before its time, too: where the clock was set back.
+            if not self._until - _SECONDS <= time.time() < self._until - _BEFORE_ITS_END:
                 now = int(time.time())
                 self._header, self._until = f"Bearer {self._signed(now)}", now + _SECONDS
             return self._header

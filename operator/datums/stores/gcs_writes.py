@@ -50,7 +50,8 @@ class Writes:
             if_absent: the service refuses it where the key is taken.
         """
         boundary = token_hex(16)
-        head = f"--{boundary}\r\nContent-Type: application/json\r\n\r\n{json.dumps({'name': key})}\r\n--{boundary}\r\n\r\n"
+        described = f"Content-Type: application/json\r\n\r\n{json.dumps({'name': key})}"
+        head = f"--{boundary}\r\n{described}\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
         condition = {"ifGenerationMatch": "0"} if if_absent else {}
         return self._api.request(
             "POST",

@@ -50,7 +50,7 @@ class HTTPBucket(Bucket):
             self.check_key(key)
 
     def not_found(self, error: errors.NotFound, key: str, version: str) -> errors.StoreError:
-        """The error for an object that is not there, in this version where one was asked for."""
+        """The error for an object that is not there, in this version where one was asked for. May ask the service."""
         return error
 
     def head(self, key: str) -> ObjectInfo:
@@ -63,11 +63,13 @@ class HTTPBucket(Bucket):
             with self._receive(Reading(self, key)) as (incoming, _):
                 headers = incoming.headers
         self.check_version(key, headers)
+        if not headers.get("content-length", "").isdecimal():
+            raise self.odd(key, "an answer without a length")
         from email.utils import parsedate_to_datetime  # noqa: PLC0415  10 ms
 
         return ObjectInfo(
             key,
-            int(headers.get("content-length", 0)),
+            int(headers["content-length"]),
             headers["etag"],
             parsedate_to_datetime(headers.get("last-modified", _EPOCH)).timestamp(),
             headers.get(self.version_header, ""),
@@ -128,7 +130,10 @@ class HTTPBucket(Bucket):
                 raise self.cut(key, got, size)
             take(chunk)
 
-        self.requests.pour(reading.request(), key, begin, taken)
+        try:
+            self.requests.pour(reading.request(), key, begin, taken)
+        except errors.NotFound as error:
+            raise self.not_found(error, key, version) from None
         if got != size:
             raise self.cut(key, got, size)
 
@@ -163,13 +168,19 @@ class HTTPBucket(Bucket):
     def _receive(self, reading: Reading) -> Iterator[tuple[Incoming, int]]:
         """The answer, its body to be taken as it comes, and how many bytes that is to have."""
         with self.requests.receive(reading.request(), reading.key) as incoming:
-            yield incoming, reading.size(incoming.reply())
+            try:
+                size = reading.size(incoming.reply())
+            except errors.NotFound as error:
+                raise self.not_found(error, reading.key, reading.version) from None
+            yield incoming, size
 
     def _write(self, key: str, data: Buffer, *, if_absent: bool) -> None:
         self.allow(key, "write")
         try:
             self.requests.put(key, data, if_absent=if_absent)
         except errors.Changed:
+            if not if_absent:
+                raise
             raise self._taken(key) from None
 
 

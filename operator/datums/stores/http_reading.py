@@ -49,10 +49,7 @@ class Reading(NamedTuple):
         Raises:
             StoreError: it is not what was asked for.
         """
-        try:
-            self.bucket.requests.checked(reply, self.key, "read")
-        except NotFound as error:
-            raise self.bucket.not_found(error, self.key, self.version) from None
+        self.bucket.requests.checked(reply, self.key, "read")
         headers = reply.headers
         self.bucket.check_version(self.key, headers, self.etag, self.version)
         start, end = _extent(reply.status, headers)
@@ -70,7 +67,10 @@ class Reading(NamedTuple):
         Raises:
             StoreError: it is not what was asked for, or not all of it.
         """
-        size = self.size(reply)
+        try:
+            size = self.size(reply)
+        except NotFound as error:
+            raise self.bucket.not_found(error, self.key, self.version) from None
         if len(reply.body) != size:
             raise self.bucket.cut(self.key, len(reply.body), size)
         return reply.body

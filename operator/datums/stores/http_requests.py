@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_MOST: Final = 16 << 20  # a page of 5,000 keys of Azure's has at most 15 MiB
+_MOST: Final = 16 << 20  # a page of 1,000 keys, with Azure's metadata, has at most 12 MiB
 
 
 class Requests(ABC):

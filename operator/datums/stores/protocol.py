@@ -64,14 +64,14 @@ class Batch(Protocol[T]):
             tag: comes back with the answer.
 
         Raises:
-            UnsupportedKey
+            StoreError: it cannot be sent.
         """
 
     def put(self, tag: T, key: str, data: Buffer) -> None:
         """Begins what `Store.put` does. The bytes must stay as they are until it has ended.
 
         Raises:
-            UnsupportedKey
+            StoreError: it cannot be sent.
         """
 
     def take(self, seconds: float) -> Iterator[tuple[T, Buffer | StoreError]]:

@@ -104,5 +104,5 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    # Threads that were left behind in a call would keep the interpreter from an orderly end.
+    # Threads that are still in a call would keep the interpreter from an orderly end.
     os._exit(code)

@@ -67,7 +67,7 @@ class Shelf:
         self._note([])
         for left in self._partial.iterdir():
             left.unlink(missing_ok=True)
-        with suppress(OSError):  # a thread that was left behind may still write
+        with suppress(OSError):  # a thread that has not ended in time may still write
             self._partial.rmdir()
 
     def target(self, wanted: Wanted) -> str:

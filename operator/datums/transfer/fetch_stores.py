@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,7 +17,6 @@ from datums.transfer.pace import Pace
 if TYPE_CHECKING:
     from datums.stores.protocol import Store
 
-T = TypeVar("T")
 
 _LOOK_SECONDS: Final = 5.0
 """How often a credential's file is looked at."""

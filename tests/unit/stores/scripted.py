@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
+NO_LENGTH = -2
+
 
 class Asked(NamedTuple):
     """A request."""
@@ -30,7 +32,7 @@ class Say(NamedTuple):
     body: bytes = b""
     headers: Mapping[str, str] = MappingProxyType({})
     length: int = -1
-    """Content-Length; that of the body if negative."""
+    """Content-Length; that of the body if negative, and none if it is `NO_LENGTH`."""
     hang_up: Literal["", "at once", "at the next request"] = ""
     """When the connection is closed afterwards, without having said so."""
 
@@ -73,7 +75,8 @@ def serving(*answers: Answer) -> Iterator[Scripted]:
             self.send_response_only(say.status)
             for name, value in say.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(say.body) if say.length < 0 else say.length))
+            if say.length != NO_LENGTH:
+                self.send_header("Content-Length", str(len(say.body) if say.length < 0 else say.length))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(say.body)

@@ -42,7 +42,7 @@ def test_a_token_is_what_googles_own_library_accepts_and_would_make(clock: Clock
     _verify(text, certificate)
     assert claims == {
         "iss": key["client_email"], "sub": key["client_email"], "iat": 1_800_000_000, "exp": 1_800_003_600,
-        "scope": "https://www.googleapis.com/auth/devstorage.read_write",
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
     }  # fmt: skip
     header = jwt.decode_header(text)  # type: ignore[no-untyped-call]
     assert header == {"alg": "RS256", "typ": "JWT", "kid": key["private_key_id"]}
@@ -54,6 +54,13 @@ def test_a_token_is_used_until_shortly_before_its_end(clock: Clock) -> None:
     clock.now += 3200
     assert token.header() == first
     clock.now += 200
+    assert token.header() != first
+
+
+def test_a_token_of_a_clock_that_was_set_back_is_made_anew(clock: Clock) -> None:
+    token, _ = signed()
+    first = token.header()
+    clock.now -= 86_400
     assert token.header() != first
 
 

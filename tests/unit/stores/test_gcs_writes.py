@@ -60,7 +60,7 @@ def test_a_part_that_was_sent_before_is_none_too_many() -> None:
         assert write.put_part("x", SESSION, b"1234", 4, 16)
 
 
-@pytest.mark.parametrize("answer", [kept(0), kept(3), Say(404), Say(410)])
+@pytest.mark.parametrize("answer", [kept(0), kept(3), Say(404), Say(410), Say(410, b"Gone"), Say(499)])
 def test_an_upload_that_lost_what_it_had_begins_anew(answer: Say) -> None:
     with writes(answer) as (write, _), pytest.raises(errors.NotFound, match="must begin anew"):
         write.put_part("x", SESSION, b"1234", 4, 12)

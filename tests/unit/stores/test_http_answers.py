@@ -1,0 +1,100 @@
+"""What the drivers of Google and Azure make of answers that no emulator gives when it is asked to."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import Literal
+
+import pytest
+
+from datums.model.plan import StoreAccess
+from datums.stores import errors, open_store
+from datums.stores.gcs import GCSStore
+from datums.stores.gcs_requests import GCSRequests
+from datums.stores.protocol import Store
+from tests.unit.stores.scripted import NO_LENGTH, Asked, Say, Scripted, serving
+
+KEY = {"AZURE_STORAGE_KEY": base64.b64encode(b"key").decode()}
+PAGE = Say(200, b"<html><body>Welcome</body></html>")
+TAG = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+
+
+def store_at(script: Scripted, kind: Literal["gcs", "azure"], *, anonymous: bool = False) -> Store:
+    access = StoreAccess(
+        kind=kind, name="a/b", bucket="raw", account="acme", prefix="d", endpoint=script.url, anonymous=anonymous
+    )  # fmt: skip
+    return open_store(access, {} if anonymous else KEY)
+
+
+def test_a_write_that_is_refused_for_another_reason_is_not_taken() -> None:
+    lease = Say(412, b"<Error><Code>LeaseIdMissing</Code><Message>There is a lease.</Message></Error>")
+    other = Say(412, b"<Error><Code>ConditionNotMet</Code></Error>")
+    for answer, kind in ((lease, errors.AccessDenied), (other, errors.Changed)):
+        with serving(answer) as script, pytest.raises(errors.StoreError) as caught:
+            store_at(script, "azure").put("x", b"1")
+        assert type(caught.value) is kind
+
+
+def test_a_taken_key_is_told_by_either_code() -> None:
+    for answer in (
+        Say(409, b"<Error><Code>BlobAlreadyExists</Code></Error>"),
+        Say(412, b"<Error><Code>ConditionNotMet</Code></Error>"),
+    ):
+        with serving(answer) as script, pytest.raises(errors.AlreadyExists):
+            store_at(script, "azure").put("x", b"1", if_absent=True)
+
+
+def test_a_page_of_something_on_the_way_has_written_nothing() -> None:
+    with serving(PAGE) as script:
+        store = store_at(script, "azure")
+        for call in (
+            lambda: store.put("x", b"1"),
+            lambda: store.put_part("x", "upload", 1, b"1", offset=0, size=1),
+            lambda: store.finish_upload("x", "upload", ["upload-000001"]),
+        ):
+            with pytest.raises(errors.EndpointUnreachable, match="does not answer as Azure Blob Storage does"):
+                call()
+
+
+def test_an_object_whose_length_is_not_told_has_none() -> None:
+    silent = Say(200, b"", TAG, length=NO_LENGTH)
+    with serving(silent) as script, pytest.raises(errors.EndpointUnreachable, match="without a length"):
+        store_at(script, "azure").head("x")
+
+
+def test_an_object_of_metadata_alone_is_listed_by_its_encoded_name() -> None:
+    page = """<?xml version="1.0"?><EnumerationResults ServiceEndpoint="https://x/" ContainerName="raw"><Blobs>
+        <Blob><Name Encoded="true">a%EF%BF%BEb</Name>
+        <Properties><Content-Length>3</Content-Length><Etag>0x1</Etag></Properties></Blob>
+        </Blobs><NextMarker/></EnumerationResults>"""
+    with serving(Say(200, b"\xef\xbb\xbf" + page.encode())) as script:
+        (found,) = store_at(script, "azure").list()
+        assert (found.key, found.size, found.etag) == ("a\ufffeb", 3, '"0x1"')
+
+
+def test_nobody_is_told_to_correct_a_secret_who_has_none() -> None:
+    refusal = b'{"error": {"code": 401, "message": "Anonymous caller", "errors": [{"reason": "required"}]}}'
+    with serving(Say(401, refusal)) as script, pytest.raises(errors.AccessDenied, match="is not public"):
+        list(store_at(script, "gcs", anonymous=True).list())
+
+
+def test_a_replaced_generation_is_looked_for_in_the_callers_thread() -> None:
+    """Not in the lane's, which serves others."""
+    asked = list[tuple[str, str]]()
+
+    class Watched(GCSRequests):
+        def send(self, method: str, *more: object, **others: object) -> object:  # type: ignore[override]
+            asked.append((method, threading.current_thread().name))
+            return super().send(method, *more, **others)  # type: ignore[arg-type]
+
+    def answer(question: Asked) -> Say:
+        return Say(404) if "generation" in question.target else Say(200, b"", TAG)
+
+    with serving(answer) as script:
+        access = StoreAccess(kind="gcs", name="a/b", bucket="raw", prefix="d", endpoint=script.url, anonymous=True)
+        store = GCSStore(access, {})
+        store.__dict__["requests"] = Watched(access, store, None)
+        with pytest.raises(errors.Changed):
+            store.pour("x", lambda _: None, 0, 5, version="7")
+        assert asked == [("HEAD", threading.current_thread().name)]
