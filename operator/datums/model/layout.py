@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 MAX_KEY_BYTES = 1024
 # XML, in which services list keys, has no control characters; SeaweedFS takes a backslash for a slash.
@@ -31,6 +32,7 @@ def projects_prefix(prefix: str) -> str:
     return join(prefix, "projects") + "/"
 
 
+@lru_cache(maxsize=64)
 def project_prefix(prefix: str, namespace: str) -> str:
     """Below this lies what Datums wrote for one project; ends in a slash."""
     return join(prefix, "projects", namespace) + "/"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
@@ -17,6 +17,9 @@ from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Task: TypeAlias = Wanted | Span | Segment
 
@@ -73,13 +76,8 @@ class Downloader:
 
             def take(chunk: memoryview, cutter: Cutter = cutter) -> None:
                 with self._unpacking:
-                    for pieces in cutter.feed(chunk):
-                        wanted = span.files[span.done]
-                        self._progress.add(0, wanted.size)
-                        if not self._arrivals.take(wanted, pieces, last=False):
-                            span.damaged.append(wanted)
-                        span.done += 1
-                        patience.went_well()
+                    span.damaged += self._arrivals.take(_cut(span, cutter, chunk), last=False)
+                patience.went_well()
 
             try:
                 with line.pace.slot():
@@ -112,7 +110,7 @@ class Downloader:
             self._alone(wanted, flight)
             return
         assembly.place()
-        self._arrivals.done(wanted, wanted.size, assembly.digest)
+        self._arrivals.done(wanted, assembly.digest)
 
     def _alone(self, wanted: Wanted, flight: Flight) -> None:
         """Loads a file of any size in one stream."""
@@ -179,6 +177,12 @@ class Downloader:
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)
+
+
+def _cut(span: Span, cutter: Cutter, chunk: memoryview) -> Iterator[tuple[Wanted, list[Buffer]]]:
+    for pieces in cutter.feed(chunk):
+        yield span.files[span.done], pieces
+        span.done += 1
 
 
 def _first(task: Task) -> Wanted:

@@ -14,6 +14,10 @@ from datums.transfer.fetch_errors import FetchError
 _UPWARDS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 
+def _goes_up(key: str) -> bool:
+    return ".." in key and _UPWARDS.search(key) is not None
+
+
 def uri(access: StoreAccess, key: str) -> str:
     """A key, or the beginning of keys, as a link of its provider."""
     return f"{root_of(access.kind, access.bucket, access.account)}/{key}"
@@ -30,17 +34,17 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
     Raises:
         FetchError: NotShared or AccessDenied.
     """
-    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _UPWARDS.search(key):
+    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _goes_up(key):
         return
     for prefix in (access.prefix, *access.neighbours):
         projects = layout.projects_prefix(prefix)
-        if key.startswith(projects) and (_UPWARDS.search(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
+        if key.startswith(projects) and (_goes_up(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
             raise FetchError(
                 Failed.NOT_SHARED,
                 f"{where}: this reaches below {uri(access, projects)}, into what Datums saved for another project: narrow "
                 "the link, or use datum:// links to datums that are shared with this namespace",
             )
-    if not _UPWARDS.search(key) and any(key.startswith(prefix) for prefix in access.readable):
+    if not _goes_up(key) and any(key.startswith(prefix) for prefix in access.readable):
         return
     allowed = ", ".join(repr(prefix) for prefix in access.readable) or "nothing"
     raise FetchError(
@@ -57,7 +61,7 @@ def check_own(access: StoreAccess, namespace: str, key: str, where: str) -> None
     Raises:
         FetchError: NotShared.
     """
-    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _UPWARDS.search(key):
+    if key.startswith(layout.project_prefix(access.prefix, namespace)) and not _goes_up(key):
         return
     raise FetchError(
         Failed.NOT_SHARED,

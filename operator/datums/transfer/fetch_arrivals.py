@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from datums.api.reasons import Failed
@@ -39,31 +39,41 @@ class Arrivals:
         self._progress.add(1, wanted.size)
         return True
 
-    def take(self, wanted: Wanted, pieces: Sequence[Buffer], *, last: bool) -> bool:
-        """Verifies and writes a file that is in memory; whether it is what it should be.
+    def take(self, files: Iterable[tuple[Wanted, Sequence[Buffer]]], *, last: bool) -> list[Wanted]:
+        """Verifies and writes files that are in memory, and notes them; those that are not what they should be.
 
         Args:
-            last: raises an error where it is not.
+            files: each with its bytes in pieces, which need not last longer than its turn.
+            last: raises an error for the first that is not.
 
         Raises:
-            FetchError: it cannot be written, or is another than was promised.
+            FetchError: one cannot be written, or is another than was promised.
         """
-        digest = hashlib.sha256()
-        for piece in pieces:
-            digest.update(piece)
-        sha256 = digest.hexdigest()
-        if wanted.sha256 and sha256 != wanted.sha256:
-            if last:
-                raise self.mismatch(wanted, sha256, wanted.size)
-            self._progress.add(0, -wanted.size)
-            return False
-        self._shelf.write(wanted, pieces)
-        self.done(wanted, wanted.size, sha256)
-        return True
+        loaded: list[Loaded] = []
+        damaged: list[Wanted] = []
+        size = 0
+        try:
+            for wanted, pieces in files:
+                digest = hashlib.sha256()
+                for piece in pieces:
+                    digest.update(piece)
+                sha256 = digest.hexdigest()
+                if wanted.sha256 and sha256 != wanted.sha256:
+                    if last:
+                        raise self.mismatch(wanted, sha256, wanted.size)
+                    damaged.append(wanted)
+                    continue
+                self._shelf.write(wanted, pieces)
+                loaded.append(Loaded(wanted.id, wanted.size, sha256))
+                size += wanted.size
+        finally:
+            self._shelf.note(loaded)
+            self._progress.add(len(loaded), size)
+        return damaged
 
-    def done(self, wanted: Wanted, size: int, sha256: str) -> None:
-        """Notes a file that lies under its final name."""
-        self._shelf.note(Loaded(wanted.id, size, sha256))
+    def done(self, wanted: Wanted, sha256: str) -> None:
+        """Notes a file that lies under its final name. Its bytes were counted as they came."""
+        self._shelf.note([Loaded(wanted.id, wanted.size, sha256)])
         self._progress.add(1, 0)
 
     def refused(self, error: StoreError, wanted: Wanted) -> FetchError:

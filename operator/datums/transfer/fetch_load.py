@@ -14,6 +14,7 @@ from datums.model.plan import InputPlan, Plan
 from datums.stores.errors import StoreError
 from datums.transfer import fetch_manifest
 from datums.transfer.config_files import write_long_document
+from datums.transfer.fetch_access import uri
 from datums.transfer.fetch_database import discard
 from datums.transfer.fetch_errors import FetchError, failed_reason
 from datums.transfer.fetch_memory import keep_what_was_freed
@@ -228,7 +229,7 @@ class Loading:
                 raise FetchError(failed_reason(error), f"the list of the loaded inputs cannot be saved: {error}") from None
 
     def _uri(self, wanted: Wanted) -> str:
-        return self._lines.store(wanted.store).uri(wanted.key) if wanted.store else wanted.key
+        return uri(self._plan.stores[wanted.store], wanted.key) if wanted.store else wanted.key
 
 
 def _digest(plan: Plan) -> str:

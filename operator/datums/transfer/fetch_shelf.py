@@ -117,10 +117,10 @@ class Shelf:
             return False
         return (size, digest.hexdigest()) == (wanted.size, wanted.sha256)
 
-    def note(self, loaded: Loaded) -> None:
-        """Notes a file that has got its final name; in batches."""
+    def note(self, loaded: Sequence[Loaded]) -> None:
+        """Notes files that have got their final names; in batches."""
         with self._lock:
-            self._notes.append(loaded)
+            self._notes += loaded
             if len(self._notes) < _NOTE_FILES and time.monotonic() - self._noted_at < _NOTE_SECONDS:
                 return
             notes, self._notes = self._notes, []

@@ -117,21 +117,20 @@ class SmallFiles:
                 self._progress.flights.add(flight)
                 self._next = _Trip(wanted, flight)
             else:
-                self._arrivals.take(wanted, [], last=True)  # no service has a range of nothing
+                self._arrivals.take([(wanted, [])], last=True)  # no service has a range of nothing
         return self._next
 
     def _ended(self, trip: _Trip, answer: Buffer | StoreError) -> None:
         if isinstance(answer, StoreError):
             raise answer
         trip.flight.moved()
-        self._progress.add(0, trip.wanted.size)
-        if self._arrivals.take(trip.wanted, [answer], last=trip.tries == _TRIES):
-            self._held -= trip.wanted.size
-            self._progress.flights.remove(trip.flight)
-        else:
+        if self._arrivals.take([(trip.wanted, [answer])], last=trip.tries == _TRIES):
             # Perhaps it was damaged on its way.
             trip.tries += 1
             self._trips.again(trip, 0.0)
+        else:
+            self._held -= trip.wanted.size
+            self._progress.flights.remove(trip.flight)
 
     def _failed(self, trip: _Trip, error: StoreError) -> float:
         trip.patience = trip.patience or Patience(self._line, trip.flight)

@@ -66,14 +66,15 @@ class WebLoader:
         except StoreError as error:
             Path(temporary).unlink(missing_ok=True)
             if isinstance(error, errors.NotFound) and self._optional[wanted.input]:
-                self._shelf.note(Loaded(wanted.id, 0, "", absent=True))
+                self._shelf.note([Loaded(wanted.id, 0, "", absent=True)])
                 return
             raise from_store(error, self._names[wanted.input], wanted.shown_link) from None
         except OSError as error:
             raise self._shelf.failed(error, wanted, temporary) from None
         self._shelf.rename(wanted, temporary)
         said = {"etag": answer.etag, "last-modified": answer.last_modified}
-        self._shelf.note(Loaded(wanted.id, size, sha256, answer.etag, {name: value for name, value in said.items() if value}))
+        told = {name: value for name, value in said.items() if value}
+        self._shelf.note([Loaded(wanted.id, size, sha256, answer.etag, told)])
         self._progress.add(1, 0)
 
     def _load(self, wanted: Wanted, flight: Flight, answer: web.Answer, temporary: str) -> tuple[int, str]:
