@@ -3,6 +3,7 @@
 from tests.integration.azure_fixture import azure, azure_server
 from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
+from tests.integration.machinery_kit import watched
 from tests.integration.s3_fixture import bucket, s3_server
 from tests.integration.ship_kit import pod, pods
 
@@ -21,4 +22,5 @@ __all__ = [
     "pods",
     "s3_server",
     "secret",
+    "watched",
 ]

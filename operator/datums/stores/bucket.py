@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from datums.model.plan import StoreAccess
 from datums.stores import errors
 from datums.stores.answers import Answer, Codes, Target, classify, other_protocol, target_of
-from datums.stores.protocol import Batch, ObjectInfo, PendingUpload, Readable, SentPart
+from datums.stores.protocol import Readable, SentPart, Store
 from datums.stores.upload import put_file
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _NOT_KEPT: Final = frozenset({"", ".", ".."})
 """Segments of a key that clients and servers on the way take away, or for errors."""
 
 
-class Bucket(ABC):
+class Bucket(Store, ABC):
     """A `Store` but for what each driver does in its own way.
 
     Args:
@@ -58,32 +58,6 @@ class Bucket(ABC):
     def uri(self, key: str) -> str:
         return f"{self._target.root}/{key}"
 
-    @abstractmethod
-    def head(self, key: str) -> ObjectInfo: ...
-
-    @abstractmethod
-    def get(self, key: str, limit: int = 64 << 20) -> bytes: ...
-
-    @abstractmethod
-    def read(self, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> Buffer: ...
-
-    @abstractmethod
-    def stream(
-        self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
-    ) -> Iterator[Buffer]: ...
-
-    @abstractmethod
-    def pour(
-        self,
-        key: str,
-        take: Callable[[memoryview], None],
-        offset: int = 0,
-        length: int | None = None,
-        *,
-        etag: str = "",
-        version: str = "",
-    ) -> None: ...
-
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         if if_absent and self._conditional_put:
             try:
@@ -99,38 +73,14 @@ class Bucket(ABC):
     ) -> None:
         put_file(self, key, file, size, on_progress, in_parts=in_parts)
 
-    @abstractmethod
-    def batch(self, at_once: int) -> Batch[Any]: ...
-
     def part_size(self, size: int) -> int:
         return max(self._access.part_size_mib << 20, -(-size // self.most_parts))
-
-    @abstractmethod
-    def delete(self, key: str) -> None: ...
-
-    @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]: ...
-
-    @abstractmethod
-    def begin_upload(self, key: str) -> str: ...
-
-    @abstractmethod
-    def put_part(self, key: str, upload: str, number: int, data: Buffer, *, offset: int, size: int) -> str: ...
 
     def sent_parts(self, key: str, upload: str) -> Mapping[int, SentPart]:
         return {}
 
     def part_tag(self, part: SentPart, data: Buffer) -> str:
         return part.listed
-
-    @abstractmethod
-    def finish_upload(self, key: str, upload: str, tags: Sequence[str]) -> None: ...
-
-    @abstractmethod
-    def abort_upload(self, key: str, upload: str) -> None: ...
-
-    @abstractmethod
-    def pending_uploads(self, prefix: str) -> Iterator[PendingUpload]: ...
 
     def check_key(self, key: str) -> None:
         """Lets pass a key that is kept as it is on its way.
