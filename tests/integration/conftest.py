@@ -3,11 +3,12 @@
 from tests.integration.azure_fixture import azure, azure_server
 from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
-from tests.integration.machinery_kit import watched
+from tests.integration.machinery_kit import account, watched
 from tests.integration.s3_fixture import bucket, s3_server
 from tests.integration.ship_kit import pod, pods
 
 __all__ = [
+    "account",
     "azure",
     "azure_server",
     "bucket",

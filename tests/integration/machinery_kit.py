@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from datums.control.app import Operator
 from datums.control.kube import (
     EXECUTIONS,
     LEASES,
+    AlreadyExists,
     Kube,
     NotFound,
     Obj,
@@ -20,6 +22,8 @@ from datums.control.queue import Key
 from datums.control.resources import Resource
 from datums.control.services import Reconcile, Services
 from tests.integration.kube_fixture import quick, running
+
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 
 
 def execution(name: str = "train") -> Obj:
@@ -73,7 +77,7 @@ async def watched(control_plane: Any, kube: Kube, namespace: str) -> AsyncIterat
         yield operator, seen
 
 
-async def holder(kube: Kube, namespace: str) -> str:
+async def leaseholder(kube: Kube, namespace: str) -> str:
     try:
         return str((await kube.get(LEASES, namespace, "datums-operator"))["spec"].get("holderIdentity") or "")
     except NotFound:
@@ -92,3 +96,9 @@ async def token_of(kube: Kube, namespace: str, bound: Obj | None, audience: str 
     path = "serviceaccounts/default/token"
     accounts = Resource("", "v1", path, "TokenRequest")
     return str((await kube.create(accounts, namespace, request))["status"]["token"])
+
+
+@pytest.fixture
+async def account(kube: Kube, namespace: str) -> None:
+    with contextlib.suppress(AlreadyExists):
+        await kube.create(SERVICE_ACCOUNTS, namespace, {"metadata": {"name": "default"}})

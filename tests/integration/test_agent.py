@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-import pytest
 
 from datums.control.app import Operator
 from datums.control.kube import (
     EXECUTIONS,
     PODS,
-    AlreadyExists,
     Kube,
 )
-from datums.control.resources import Resource
 from tests.integration.kube_fixture import eventually
 from tests.integration.machinery_kit import Seen, execution, pod, satisfied, token_of
-
-SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-
-
-@pytest.fixture
-async def account(kube: Kube, namespace: str) -> None:
-    with contextlib.suppress(AlreadyExists):
-        await kube.create(SERVICE_ACCOUNTS, namespace, {"metadata": {"name": "default"}})
-
 
 Send = Callable[..., Any]
 

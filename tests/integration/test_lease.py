@@ -18,7 +18,7 @@ from datums.control.kube import (
 )
 from datums.control.leader import Elector, LeaseLost, LeaseTimes
 from tests.integration.kube_fixture import eventually, free_port
-from tests.integration.machinery_kit import holder
+from tests.integration.machinery_kit import leaseholder
 
 TIMES = LeaseTimes(lease=3.0, renew=2.0, retry=0.2)
 
@@ -94,7 +94,7 @@ async def test_a_killed_leader_is_followed_by_the_other_process(
 ) -> None:
     processes = [await _start(control_plane, namespace, tmp_path, n) for n in range(2)]
     try:
-        holder = await eventually(lambda: holder(kube, namespace), 20)
+        holder = await eventually(lambda: leaseholder(kube, namespace), 20)
         leader = int(holder.removeprefix("operator-")[0])
         processes[leader].send_signal(signal.SIGKILL)
         killed = time.monotonic()
@@ -115,7 +115,7 @@ async def test_a_killed_leader_is_followed_by_the_other_process(
 async def test_a_leader_that_was_frozen_ends_when_it_wakes(control_plane: Any, kube: Kube, namespace: str, tmp_path: Path) -> None:
     process = await _start(control_plane, namespace, tmp_path, 0)
     try:
-        holder = await eventually(lambda: holder(kube, namespace), 20)
+        holder = await eventually(lambda: leaseholder(kube, namespace), 20)
         process.send_signal(signal.SIGSTOP)
         await asyncio.wait_for(elector(kube, namespace).acquire("other"), 10)
         process.send_signal(signal.SIGCONT)
@@ -149,4 +149,4 @@ async def _start(control_plane: Any, namespace: str, directory: Path, number: in
 
 
 async def _followed(kube: Kube, namespace: str, before: str) -> bool:
-    return await holder(kube, namespace) not in ("", before)
+    return await leaseholder(kube, namespace) not in ("", before)

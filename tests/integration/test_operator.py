@@ -20,7 +20,7 @@ from datums.control.kube import (
 from datums.control.ownpod import LABEL_LEADER
 from datums.control.resources import Resource
 from tests.integration.kube_fixture import eventually, quick, running
-from tests.integration.machinery_kit import Seen, execution, holder, satisfied
+from tests.integration.machinery_kit import Seen, execution, leaseholder, satisfied
 
 
 async def test_health_readiness_and_metrics(watched: tuple[Operator, Seen], kube: Kube, namespace: str) -> None:
@@ -81,7 +81,7 @@ async def test_the_leader_labels_its_pod_and_gives_the_services_address(control_
         assert operator.services.agent_url == f"http://{address}:8081"
         pod_ = await kube.get(PODS, namespace, "operator-0")
         assert pod_["metadata"]["labels"] == {LABEL_LEADER: "true"}
-        assert await holder(kube, namespace) == f"operator-0_{pod_['metadata']['uid']}"
+        assert await leaseholder(kube, namespace) == f"operator-0_{pod_['metadata']['uid']}"
     assert not (await kube.get(PODS, namespace, "operator-0"))["metadata"].get("labels")
 
 

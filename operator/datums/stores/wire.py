@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -102,9 +102,11 @@ class Wire:
             incoming.begin()
             yield incoming
         finally:
-            multi.remove_handle(handle)
-            with self._lock:
-                self._pulled.append((multi, handle))
+            # What was left behind in a circle of objects is ended by the garbage collector, and `multi` perhaps before it.
+            with suppress(pycurl.error):
+                multi.remove_handle(handle)
+                with self._lock:
+                    self._pulled.append((multi, handle))
 
     def pour(self, request: Request, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
         """Sends a request, and hands the body of its answer on as it comes, while it is in the processor's cache.

@@ -298,3 +298,11 @@ def test_an_answer_that_ends_within_its_headers_is_none() -> None:
     """libcurl takes it for one without a body, and a size that was not told would be 0."""
     with talking(b"HTTP/1.1 200 OK\r\nETag: 1\r\nContent-Le") as url, pytest.raises(WireError, match="within its headers"):
         Wire(url).send(Request("HEAD", "/", {}), 100)
+
+
+def test_an_answer_that_the_garbage_collector_ends_is_no_error() -> None:
+    with serving(Say(200, random_bytes(3 * MIB))) as script:
+        wire = Wire(script.url)
+        with wire.receive(GET) as incoming:
+            incoming._multi.close()  # the collector ends what it finds in no certain order
+        assert receive(wire)
