@@ -55,7 +55,7 @@ class Pouring:
             if self._refusal is None:
                 self._take(data)
             else:
-                self._refusal += data
+                self._refusal += data[: _ERROR_BYTES - len(self._refusal)]
         except BaseException as error:  # noqa: BLE001  raised in the thread that waits
             self._failure = error
 
