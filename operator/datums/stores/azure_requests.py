@@ -20,6 +20,7 @@ from datums.stores.azure_signing import authorization
 from datums.stores.bucket import Bucket
 from datums.stores.errors import EndpointUnreachable, StoreError
 from datums.stores.http_requests import Requests
+from datums.stores.sigv4 import key_path
 from datums.stores.wire import Reply, Request
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class AzureRequests(Requests):
     def request(
         self, method: str, key: str, query: Mapping[str, str], *, headers: Mapping[str, str] | None = None, body: Buffer = b""
     ) -> Request:
-        path = f"{self._path}/{quote(key, safe='/~')}" if key else self._path
+        path = f"{self._path}/{key_path(key)}" if key else self._path
         every = {**(headers or {}), "x-ms-version": _VERSION, "x-ms-date": _date(int(time.time()))}
         size = memoryview(body).nbytes
         if size and self._is_plain and "content-md5" not in every:

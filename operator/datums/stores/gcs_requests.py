@@ -19,6 +19,7 @@ from datums.stores.gcs_key import KEY
 from datums.stores.gcs_token import Token
 from datums.stores.gcs_writes import Writes
 from datums.stores.http_requests import Requests
+from datums.stores.sigv4 import key_path
 from datums.stores.wire import Reply, Request
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class GCSRequests(Requests):
     def request(
         self, method: str, key: str, query: Mapping[str, str], *, headers: Mapping[str, str] | None = None, body: Buffer = b""
     ) -> Request:
-        path, text = f"{self._path}/{quote(key, safe='/~')}", urlencode(query, quote_via=quote)
+        path, text = f"{self._path}/{key_path(key)}", urlencode(query, quote_via=quote)
         # Else Google unpacks objects that are stored with `Content-Encoding: gzip`, and gives other bytes than it counts.
         every = {"accept-encoding": "gzip", **(headers or {}), **self.signed(key)}
         return Request(method, f"{path}?{text}" if text else path, every, body)
