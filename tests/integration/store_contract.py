@@ -3,12 +3,14 @@ fixture `site`."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
 import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from datums.stores import errors
 from datums.stores.probe import probe
 from datums.stores.protocol import Store
+from datums.stores.sink import Sink
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Script
 
@@ -164,32 +167,40 @@ class StoreContract:
                 with pytest.raises(errors.Corrupt):
                     patiently(beyond)
 
-    def test_what_is_poured(self, site: Site) -> None:
+    def test_downloads(self, site: Site, tmp_path: Path) -> None:
         data = random_bytes(3 * MIB + 7)
         site.write("x", data)
         store = site.open()
         store.put("empty", b"")
 
-        def poured(key: str, *place: Any, **pin: Any) -> bytes:
-            got = bytearray()
-            store.pour(key, got.extend, *place, **pin)
-            return bytes(got)
+        def loaded(key: str, *place: Any, **pin: Any) -> bytes:
+            came: list[int] = []
+            with (tmp_path / "x").open("w+b", buffering=0) as file:
+                sink = Sink(file.fileno(), hashed=True)
+                try:
+                    store.download(key, sink, came.append, *place, **pin)
+                finally:
+                    digest = sink.close()
+                got = file.seek(0) or file.read()
+            assert digest == hashlib.sha256(got).hexdigest()
+            assert sum(came) == len(got)
+            return got
 
-        def stop(chunk: memoryview) -> None:
-            raise KeyError(len(chunk))
+        def stop(size: int) -> None:
+            raise KeyError(size)
 
-        assert poured("x") == data
-        assert poured("x", 5, 2 * MIB) == data[5 : 5 + 2 * MIB]
-        assert poured("x", MIB, etag=store.head("x").etag) == data[MIB:]
-        assert poured("x", 3, 0) == poured("empty") == b""
+        assert loaded("x") == data
+        assert loaded("x", 5, 2 * MIB) == data[5 : 5 + 2 * MIB]
+        assert loaded("x", MIB, etag=store.head("x").etag) == data[MIB:]
+        assert loaded("x", 3, 0) == loaded("empty") == b""
         for _ in range(3):
-            with pytest.raises(KeyError):
-                store.pour("x", stop)
+            with (tmp_path / "y").open("wb") as file, pytest.raises(KeyError):
+                store.download("x", Sink(file.fileno(), hashed=False), stop)
         with pytest.raises(errors.NotFound):
-            poured("nothing")
+            loaded("nothing")
         with pytest.raises(errors.Changed):
-            poured("x", 0, 10, etag=store.head("empty").etag)
-        assert poured("x", len(data) - 1, 1) == data[-1:]
+            loaded("x", 0, 10, etag=store.head("empty").etag)
+        assert loaded("x", len(data) - 1, 1) == data[-1:]
 
     def test_many_at_once(self, site: Site) -> None:
         store = site.open()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from datums.stores.http_requests import Requests
+    from datums.stores.sink import Sink
     from datums.stores.wire import Incoming, Reply
 
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -104,10 +105,11 @@ class HTTPBucket(Bucket):
         if got != size:
             raise self.cut(key, got, size)
 
-    def pour(
+    def download(
         self,
         key: str,
-        take: Callable[[memoryview], None],
+        sink: Sink,
+        came: Callable[[int], None],
         offset: int = 0,
         length: int | None = None,
         *,
@@ -117,24 +119,18 @@ class HTTPBucket(Bucket):
         if length == 0:
             return
         reading = self._reading(key, offset, length, etag, version)
-        size = got = 0
+        size, start = 0, sink.position
 
-        def begin(reply: Reply) -> None:
+        def begin(reply: Reply) -> int:
             nonlocal size
             size = reading.size(reply)
-
-        def taken(chunk: memoryview) -> None:
-            nonlocal got
-            got += len(chunk)
-            if got > size:
-                raise self.cut(key, got, size)
-            take(chunk)
+            return size
 
         try:
-            self.requests.pour(reading.request(), key, begin, taken)
+            self.requests.save(reading.request(), key, sink, begin, came)
         except errors.NotFound as error:
             raise self.not_found(error, key, version) from None
-        if got != size:
+        if (got := sink.position - start) != size:
             raise self.cut(key, got, size)
 
     def batch(self, at_once: int) -> Batch[Any]:

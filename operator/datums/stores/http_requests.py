@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from datums.stores.sink import Sink
+
 _MOST: Final = 16 << 20  # a page of 1,000 keys, with Azure's metadata, has at most 12 MiB
 
 
@@ -122,17 +124,18 @@ class Requests(ABC):
         except WireError as error:
             raise self.broken(error, key, "read") from None
 
-    def pour(self, request: Request, key: str, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
-        """Hands the body of the answer to a GET on as it comes (`Wire.pour`).
+    def save(self, request: Request, key: str, sink: Sink, begin: Callable[[Reply], int], came: Callable[[int], None]) -> None:
+        """Writes the body of the answer to a GET to a file (`Wire.save`).
 
         Args:
-            begin: called with the headers of the answer, whatever it is, and the body of an error.
+            begin: called with the headers of the answer, whatever it is, and the body of an error; tells how many bytes may come.
 
         Raises:
             StoreError: there is none, or it breaks off.
+            OSError: the file cannot be written.
         """
         try:
-            self.wire.pour(request, begin, take)
+            self.wire.save(request, sink, begin, came)
         except WireError as error:
             raise self.broken(error, key, "read") from None
 

@@ -10,6 +10,8 @@ from datums.stores.errors import StoreError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from datums.stores.sink import Sink
+
 T = TypeVar("T")
 
 
@@ -135,21 +137,25 @@ class Store(Protocol):
             version: where not empty, this version is read (`ObjectInfo.version`).
         """
 
-    def pour(
+    def download(
         self,
         key: str,
-        take: Callable[[memoryview], None],
+        sink: Sink,
+        came: Callable[[int], None],
         offset: int = 0,
         length: int | None = None,
         *,
         etag: str = "",
         version: str = "",
     ) -> None:
-        """`stream` for large files: hands each chunk on, in memory that is used again afterwards.
+        """`stream` into a file: what came before an error is written, too, and no more than was asked for.
 
         Args:
-            take: what it raises passes through. Perhaps called in another thread, which serves other calls, too: it must not wait
-                for long, and not call `pour`.
+            came: called with the number of bytes that were written since it was called last, at least every second. What it raises
+                breaks the download off, and passes through.
+
+        Raises:
+            OSError: the file cannot be written.
         """
 
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:

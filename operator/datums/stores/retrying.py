@@ -14,6 +14,8 @@ from datums.stores.upload import put_file
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from datums.stores.sink import Sink
+
 T = TypeVar("T")
 _TRIES: Final = 4
 _FIRST_SECONDS: Final = 0.1
@@ -76,10 +78,11 @@ class RetryingStore:
         yield from first
         yield from others
 
-    def pour(
+    def download(
         self,
         key: str,
-        take: Callable[[memoryview], None],
+        sink: Sink,
+        came: Callable[[int], None],
         offset: int = 0,
         length: int | None = None,
         *,
@@ -87,7 +90,8 @@ class RetryingStore:
         version: str = "",
     ) -> None:
         for chunk in self.stream(key, offset, length, etag=etag, version=version):
-            take(memoryview(chunk))
+            sink.write(chunk)
+            came(memoryview(chunk).nbytes)
 
     def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> None:
         tried = 0

@@ -1,5 +1,5 @@
-"""HTTP/1.1 with one service, by libcurl: one request at a time, an answer whose body is taken as it comes, or many small requests
-at once in one thread.
+"""HTTP/1.1 with one service, by libcurl: one request at a time, an answer whose body is taken as it comes or written to a file, or
+many small requests at once in one thread.
 
 Why libcurl: a thread for each request spends more on handing over the interpreter's lock than on the request; one thread that has
 many in flight moves small objects several times as fast (docs/performance.md).
@@ -11,17 +11,23 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import pycurl
 
 from datums.stores.wire_batch import WireBatch
-from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming, Pouring
+from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming
 from datums.stores.wire_exchange import SLOWEST, Exchange, Reply, Request, WireError
-from datums.stores.wire_lanes import Lanes
+from datums.stores.wire_saving import Saving
+
+if TYPE_CHECKING:
+    from datums.stores.libcurl import Handle
+    from datums.stores.sink import Sink
 
 __all__ = ["Incoming", "Reply", "Request", "Wire", "WireBatch", "WireError"]
+
+H = TypeVar("H", "pycurl.Curl", "Handle")
 
 _CONNECT_SECONDS: Final = 5
 _BUFFER_BYTES: Final = 64 << 10
@@ -63,9 +69,7 @@ class Wire:
         self._lock = Lock()
         self._handles: list[pycurl.Curl] = []
         self._pulled: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
-        self._poured: list[pycurl.Curl] = []
-        """Apart from the others: a handle that goes from one of libcurl's ways to another loses its connection."""
-        self._lanes = Lanes()
+        self._saving: list[Handle] = []
 
     def send(self, request: Request, limit: int) -> Reply:
         """Sends a request and takes its answer.
@@ -77,14 +81,16 @@ class Wire:
             WireError
         """
         with self._lock:
-            handle = self._handles.pop() if self._handles else None
-        exchange = Exchange(handle or self.handle(), self._origin, request, limit)
+            handle = self._handles.pop() if self._handles else self.handle()
+        exchange = Exchange(handle, self._origin, request, limit)
         try:
-            exchange.handle.perform()
+            handle.perform()
         except pycurl.error as error:
             return exchange.broken(*error.args)
         finally:
-            self._give_back(exchange, self._handles)
+            exchange.end()
+            with self._lock:
+                self._handles.append(handle)
         return exchange.reply()
 
     @contextmanager
@@ -108,33 +114,33 @@ class Wire:
                 with self._lock:
                     self._pulled.append((multi, handle))
 
-    def pour(self, request: Request, begin: Callable[[Reply], None], take: Callable[[memoryview], None]) -> None:
-        """Sends a request, and hands the body of its answer on as it comes, while it is in the processor's cache.
-
-        `begin` and `take` are called in a thread that serves other answers, too: they must not wait for long, and not call `pour`.
+    def save(self, request: Request, sink: Sink, begin: Callable[[Reply], int], came: Callable[[int], None]) -> None:
+        """Sends a request, and writes the body of its answer to a file as it comes, with no lock of the interpreter's.
 
         Args:
-            begin: called with the answer as soon as its headers are there (its body is empty, but for an error's). What it raises
-                breaks it off, and passes through.
-            take: called with up to 256 KiB at a time, in memory that is used again. What it raises does the same.
+            begin: called with the answer as soon as its body begins (it is empty, but for an error's), or ends without one; tells
+                how many bytes may come. What it raises breaks it off, and passes through.
+            came: called with the number of bytes that were written since it was called last, at least every second. What it raises
+                does the same.
 
         Raises:
-            WireError: it ends before its time; what came is handed on first.
+            WireError: it ends before its time; what came is written.
+            OSError: the file cannot be written.
         """
         with self._lock:
-            handle = self._poured.pop() if self._poured else None
+            handle = self._saving.pop() if self._saving else None
         if handle is None:
-            handle = self.handle()
+            from datums.stores.libcurl import Handle  # noqa: PLC0415  some milliseconds, for ctypes
+
+            handle = self._prepared(Handle())
             handle.setopt(pycurl.BUFFERSIZE, _LARGE_BUFFER_BYTES)
-        pouring = Pouring(handle, self._origin, request, begin, take)
+        saving = Saving(handle, self._origin, request, sink, begin, came)
         try:
-            self._lanes.run(pouring)
-        except (OSError, RuntimeError) as error:
-            raise WireError(f"Connect {error}") from None
-        # Where the thread is interrupted, it does not come here: libcurl is still at work on the handle.
-        if pouring.is_free:
-            self._give_back(pouring.exchange, self._poured)
-        pouring.check()
+            saving.run()
+        finally:
+            saving.end()
+            with self._lock:
+                self._saving.append(handle)
 
     def batch(self, at_once: int) -> WireBatch[Any]:
         """For many small requests in one thread.
@@ -144,14 +150,11 @@ class Wire:
         """
         return WireBatch(self.handle, self._origin, at_once)
 
-    def _give_back(self, exchange: Exchange, free: list[pycurl.Curl]) -> None:
-        exchange.end()
-        with self._lock:
-            free.append(exchange.handle)
-
     def handle(self) -> pycurl.Curl:
         """A new handle, with all that its requests have in common."""
-        made = pycurl.Curl()
+        return self._prepared(pycurl.Curl())
+
+    def _prepared(self, made: H) -> H:
         for option, value in self._options:
             made.setopt(option, value)
         return made

@@ -1,9 +1,8 @@
-"""Bodies of answers that are taken as they come: pulled (`Incoming`), or handed on (`Pouring`)."""
+"""Bodies of answers that are taken as they come."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import pycurl
@@ -14,83 +13,6 @@ from datums.stores.wire_waiting import wait
 
 RECEIVED_AT_ONCE: Final = 256 << 10
 _ERROR_BYTES: Final = 64 << 10
-
-
-class Pouring:
-    """An answer on its way to who takes it, from one thread to another that waits."""
-
-    def __init__(
-        self,
-        handle: pycurl.Curl,
-        origin: str,
-        request: Request,
-        begin: Callable[[Reply], None],
-        take: Callable[[memoryview], None],
-    ) -> None:
-        self.exchange = Exchange(handle, origin, request, 0, self._not_begun)
-        self._begin = begin
-        self._take = take
-        self._is_good = False
-        self._refusal: bytearray | None = None
-        self._failure: BaseException | None = None
-        self._ended = threading.Event()
-        self.is_free = False
-        """Whether its handle may be used for another request."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no more of it is wanted."""
-        # The beginning of an error says enough.
-        return self._failure is not None or (self._refusal is not None and len(self._refusal) >= _ERROR_BYTES)
-
-    def hand_on(self, data: memoryview) -> None:
-        """Hands on what has come."""
-        try:
-            if not self._is_good and self._refusal is None:
-                self._is_good = 200 <= self.exchange.status < 300
-                if self._is_good:
-                    self._started()
-                else:
-                    self._refusal = bytearray()
-            if self._refusal is None:
-                self._take(data)
-            else:
-                self._refusal += data[: _ERROR_BYTES - len(self._refusal)]
-        except BaseException as error:  # noqa: BLE001  raised in the thread that waits
-            self._failure = error
-
-    def end(self, code: int = 0, text: str = "") -> None:
-        """No more will come."""
-        try:
-            if self._failure is None and not self._is_good and (not code or self.exchange.has_refused):
-                self._started()  # what ended early is an error that says enough
-            elif self._failure is None and code:
-                self._failure = WireError(explain(self.exchange.handle, code, text))
-        except BaseException as error:  # noqa: BLE001  raised in the thread that waits
-            self._failure = error
-        self.is_free = True
-        self._ended.set()
-
-    def fail(self, error: BaseException) -> None:
-        """Nothing will come any more, and its handle is not to be used again."""
-        self._failure = error
-        self._ended.set()
-
-    def wait(self) -> None:
-        """Returns when nothing more will come."""
-        self._ended.wait()
-
-    def check(self) -> None:
-        """Raises what it failed with."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _started(self) -> None:
-        self._begin(Reply(self.exchange.status, self.exchange.headers, self._refusal or bytearray()))
-
-    @staticmethod
-    def _not_begun(_data: bytes) -> int:
-        return -1
 
 
 class Incoming:

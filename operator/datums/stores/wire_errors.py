@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pycurl
+
+if TYPE_CHECKING:
+    from datums.stores.libcurl import Handle
 
 _NAME: Final = (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY)
 _CERTIFICATE: Final = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE)
@@ -17,7 +20,7 @@ _SYSTEM: Final = (pycurl.E_COULDNT_CONNECT, pycurl.E_RECV_ERROR, pycurl.E_SEND_E
 _TUNNEL: Final = re.compile(r"CONNECT tunnel failed, response (\d+)|Proxy CONNECT aborted|Received HTTP code (\d+) from proxy")
 
 
-def explain(handle: pycurl.Curl, code: int, text: str) -> str:
+def explain(handle: pycurl.Curl | Handle, code: int, text: str) -> str:
     """What went wrong; with `Connect` where there was no connection yet."""
     if tunnel := _TUNNEL.search(text):
         return f"Connect Tunnel connection failed: {tunnel[1] or tunnel[2] or 'the proxy has hung up'}"

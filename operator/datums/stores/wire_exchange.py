@@ -13,6 +13,8 @@ from datums.stores.wire_errors import explain
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from datums.stores.libcurl import Handle
+
 ANSWER_SECONDS: Final = 600.0
 """For a request and its answer, besides the time that a slow line needs for the bytes that are sent: S3 may need minutes to put a
 large object together, and sends spaces meanwhile."""
@@ -82,7 +84,12 @@ class Exchange:
     __slots__ = ("_body", "_heads", "handle")
 
     def __init__(
-        self, handle: pycurl.Curl, origin: str, request: Request, limit: int, take: Callable[[bytes], int | None] | None = None
+        self,
+        handle: pycurl.Curl | Handle,
+        origin: str,
+        request: Request,
+        limit: int,
+        take: Callable[[bytes], int | None] | None = None,
     ) -> None:
         self.handle = handle
         self._body = bytearray()

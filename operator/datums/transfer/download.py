@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
+from datums.stores.sink import Sink, in_memory
 from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Assembly, Segment
-from datums.transfer.fetch_packs import Cutter, Span
+from datums.transfer.fetch_packs import Span, cut
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 Task: TypeAlias = Wanted | Span | Segment
 
@@ -67,30 +66,28 @@ class Downloader:
     def _span(self, span: Span, flight: Flight) -> None:
         patience = self._patience(flight)
         line = self._line
-        span.files = [wanted for wanted in span.files[span.done :] if not self._arrivals.is_there(wanted)]
-        span.done = 0
-        while span.done < len(span.files):
-            left = span.files[span.done :]
+        left = [wanted for wanted in span.files if not self._arrivals.is_there(wanted)]
+        damaged: list[Wanted] = []
+        while left:
             start, end = left[0].offset, left[-1].offset + left[-1].size
-            cutter = Cutter(start, [(wanted.offset, wanted.size) for wanted in left])
-
-            def take(chunk: memoryview, cutter: Cutter = cutter) -> None:
+            with in_memory() as (sink, read):
+                failure: StoreError | None = None
+                try:
+                    with line.pace.slot():
+                        self._download(left[0].key, sink, lambda _: None, patience, flight, start, end - start)
+                except StoreError as error:
+                    failure = error
+                came = list(cut(read(), left))
                 with self._unpacking:
-                    span.damaged += self._arrivals.take(_cut(span, cutter, chunk), last=False)
-                patience.went_well()
-
-            try:
-                with line.pace.slot():
-                    self._pour(left[0].key, take, flight, start, end - start)
-                    if span.done < len(span.files):
-                        raise errors.Unavailable(f"the answer for {flight.uri} ended too early")
-            except StoreError as error:
-                patience.after(error)
+                    damaged += self._arrivals.take(came, last=False)
+                left = left[len(came) :]
+                del came
+            if failure is not None:
+                patience.after(failure)
             else:
                 line.pace.went_well()
-        while span.damaged:
-            self._file(span.damaged[-1], flight)
-            span.damaged.pop()
+        for wanted in damaged:
+            self._file(wanted, flight)
 
     def _segment(self, segment: Segment, flight: Flight, *, last: bool = False) -> None:
         assembly = segment.assembly
@@ -121,28 +118,34 @@ class Downloader:
             assembly.discard()
 
     def _stream(self, segment: Segment, flight: Flight) -> None:
+        segment.assembly.open(segment)
+        try:
+            self._streamed(segment, flight)
+        except OSError as error:
+            raise self._shelf.failed(error, segment.assembly.wanted, segment.assembly.temporary) from None
+        finally:
+            segment.close()
+
+    def _streamed(self, segment: Segment, flight: Flight) -> None:
         patience = self._patience(flight)
-        line, assembly = self._line, segment.assembly
-        wanted = assembly.wanted
-        assembly.file()
-
-        def take(chunk: memoryview) -> None:
-            assembly.write(segment, chunk)
-            self._progress.add(0, len(chunk))
-            patience.went_well()
-
+        line, wanted = self._line, segment.assembly.wanted
         while segment.left > 0 or (segment.is_open and not segment.position):
             try:
                 with line.pace.slot():
                     length = None if segment.is_open else segment.left
                     start = wanted.offset + segment.position
-                    self._pour(wanted.key, take, flight, start, length, etag=wanted.etag, version=wanted.version)
+                    count = partial(self._progress.add, 0)
+                    self._download(
+                        wanted.key, segment.sink, count, patience, flight, start, length, etag=wanted.etag, version=wanted.version
+                    )
             except StoreError as error:
+                segment.position = segment.sink.position
                 patience.after(error)
                 if segment.position and not wanted.is_pinned:
                     self._progress.add(0, -segment.position)
-                    assembly.restart(segment)
+                    segment.restart()
                 continue
+            segment.position = segment.sink.position
             line.pace.went_well()
             break
         if segment.left and wanted.sha256:
@@ -154,10 +157,12 @@ class Downloader:
         if segment.left:
             raise self._arrivals.changed(wanted, segment.position)
 
-    def _pour(
+    def _download(
         self,
         key: str,
-        take: Callable[[memoryview], None],
+        sink: Sink,
+        count: Callable[[int], None],
+        patience: Patience,
         flight: Flight,
         offset: int,
         length: int | None,
@@ -165,27 +170,23 @@ class Downloader:
         etag: str = "",
         version: str = "",
     ) -> None:
-        """Has the bytes taken as they come, and the flight see that they do."""
+        """Has the bytes written as they come, and whoever watches see that they do."""
 
-        def taken(chunk: memoryview) -> None:
-            flight.moved()
+        def came(size: int) -> None:
             if self._stopped.is_set():
                 raise errors.Unavailable("stopped: another file failed")
-            take(chunk)
+            if size:
+                flight.moved()
+                patience.went_well()
+                count(size)
 
-        self._line.store.pour(key, taken, offset, length, etag=etag, version=version)
+        self._line.store.download(key, sink, came, offset, length, etag=etag, version=version)
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)
 
 
-def _cut(span: Span, cutter: Cutter, chunk: memoryview) -> Iterator[tuple[Wanted, list[Buffer]]]:
-    for pieces in cutter.feed(chunk):
-        yield span.files[span.done], pieces
-        span.done += 1
-
-
 def _first(task: Task) -> Wanted:
     if isinstance(task, Span):
-        return task.files[min(task.done, len(task.files) - 1)]
+        return task.files[0]
     return task.assembly.wanted if isinstance(task, Segment) else task

@@ -1,9 +1,9 @@
 """One large file from several streams at once, its digest computed in order while the bytes pass.
 
-A file is cut into segments, and each is a stream that writes what comes where it belongs. The digest follows: the thread of the
-front segment (the first one that is not hashed to its end) hashes what it has just written. What comes for later segments is held
-in memory until its turn comes, as far as `Holding` allows, and what is not held is read back out of the page cache: so memory does
-not grow with the file. No segment is begun more than `window` ahead of the digest: else the download would end long before it.
+A file of one stream is hashed as it is written. Else it is cut into segments, each of which is a stream that writes what comes
+where it belongs, and the digest follows: the thread that has ended the front segment (the first one that is not hashed) reads it
+back out of the page cache, and those behind it that have ended meanwhile. No segment is begun more than `window` ahead of the
+digest: else the download would end long before it.
 """
 
 from __future__ import annotations
@@ -14,41 +14,15 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from datums.stores.sink import Sink
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_wanted import Wanted
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
 SEGMENT_BYTES: Final = 8 << 20
-_BACK_BYTES: Final = 1 << 20
-
-
-class Holding:
-    """How many bytes are held in memory until they can be hashed, of all files together.
-
-    Args:
-        most: bytes.
-    """
-
-    def __init__(self, most: int = 32 << 20) -> None:
-        self._left = most
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> bool:
-        """Whether there is room; takes it if there is."""
-        with self._lock:
-            if size > self._left:
-                return False
-            self._left -= size
-            return True
-
-    def give_back(self, size: int) -> None:
-        """Gives room back."""
-        with self._lock:
-            self._left += size
+_BACK_BYTES: Final = 256 << 10
+_MODE: Final = 0o444
 
 
 class Assembly:
@@ -67,7 +41,6 @@ class Assembly:
         shelf: Shelf,
         window: int = 1,
         moved_on: Callable[[], None] = lambda: None,
-        holding: Holding | None = None,
         *,
         in_segments: bool = True,
     ) -> None:
@@ -78,8 +51,6 @@ class Assembly:
         self._shelf = shelf
         self._window = window
         self._moved_on = moved_on
-        self._holding = holding or Holding(0)
-        self._held: dict[int, list[Buffer]] = {}
         self._lock = threading.Lock()
         self.temporary = ""
         """Where the bytes are; empty before the first."""
@@ -112,58 +83,45 @@ class Assembly:
         self._next += 1
         return segment
 
-    def file(self) -> int:
-        """The open file, made at the first call at its full size.
+    def open(self, segment: Segment) -> None:
+        """Opens the file for a segment; it is made at the first call.
 
         Raises:
             FetchError: there is no room for it.
         """
-        with self._lock:
-            if self._file < 0:
-                self.temporary = self._shelf.temporary()
-                try:
-                    self._file = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-                    # A disk that is too small is told of now, not after an hour. Allocating it would cost as much as writing on
-                    # some file systems, and nobody else writes here.
-                    volume = os.fstatvfs(self._file)
-                    if volume.f_bavail * volume.f_frsize < self.wanted.size:
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                except OSError as error:
-                    raise self._shelf.failed(error, self.wanted, self.temporary) from None
-            return self._file
-
-    def write(self, segment: Segment, data: Buffer) -> None:
-        """Writes what has come for a segment, and hashes it if its turn has come.
-
-        Raises:
-            FetchError: it cannot be written.
-        """
         try:
-            length = _write_at(self._file, data, segment.position)
-            if self._front == segment.number:
-                if self._hashed == segment.position:
-                    self._hash.update(data)
-                    self._hashed += length
-                else:
-                    self._hash_to(segment.number, segment.position + length)
-            elif segment.is_held and self._holding.take(length):
-                self._held.setdefault(segment.number, []).append(bytes(data))
-            else:
-                segment.is_held = False  # what is held is the segment's beginning, without a gap
+            with self._lock:
+                if self._file < 0:
+                    self._make()
+            segment.open(os.open(self.temporary, os.O_WRONLY | os.O_CLOEXEC))
         except OSError as error:
             raise self._shelf.failed(error, self.wanted, self.temporary) from None
-        segment.position += length
+
+    def _make(self) -> None:
+        self.temporary = self._shelf.temporary()
+        self._file = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # A disk that is too small is told of now, not after an hour. Allocating it would cost as much as writing on some file
+        # systems, and nobody else writes here.
+        volume = os.fstatvfs(self._file)
+        if volume.f_bavail * volume.f_frsize < self.wanted.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def ended(self, segment: Segment) -> bool:
-        """To be called when a segment is whole; whether the file is now. `digest` and the size in `wanted` hold then."""
+        """To be called when a segment is whole and closed; whether the file is now. `digest` holds then.
+
+        Raises:
+            OSError: it cannot be read back.
+        """
+        if self.count == 1:
+            self._front, self.digest = 1, segment.sha256
+            return True
         number = segment.number
         with self._lock:
             self._complete.add(number)
             if self._front != number:
                 return False  # the thread of the front hashes it when its turn comes
         while True:
-            end = min((number + 1) * SEGMENT_BYTES, self.wanted.size) if self.count > 1 else segment.position
-            self._hash_to(number, end)
+            self._hash_to(min((number + 1) * SEGMENT_BYTES, self.wanted.size))
             number += 1
             with self._lock:
                 self._front = number
@@ -175,22 +133,14 @@ class Assembly:
             if not more:
                 return False
 
-    def restart(self, segment: Segment) -> None:
-        """Begins a file of one segment anew: what comes now may be another version."""
-        os.ftruncate(self._file, 0)
-        segment.position = 0
-        self._hashed, self._hash = 0, hashlib.sha256()
-
     def place(self) -> None:
         """Gives the verified file its final name."""
+        os.fchmod(self._file, _MODE)
         self._close()
         self._shelf.rename(self.wanted, self.temporary)
 
     def discard(self) -> None:
         """Removes what there is of the file."""
-        for held in self._held.values():
-            self._holding.give_back(sum(memoryview(data).nbytes for data in held))
-        self._held.clear()
         if self._file >= 0:
             self._close()
             Path(self.temporary).unlink(missing_ok=True)
@@ -199,15 +149,7 @@ class Assembly:
         os.close(self._file)
         self._file = -1
 
-    def _hash_to(self, number: int, end: int) -> None:
-        """Hashes a segment up to `end`, from where the digest stands."""
-        for data in self._held.pop(number, ()):
-            size = memoryview(data).nbytes
-            self._hash.update(data)
-            self._hashed += size
-            self._holding.give_back(size)
-        if self._hashed == end:
-            return
+    def _hash_to(self, end: int) -> None:
         buffer = memoryview(bytearray(min(_BACK_BYTES, end - self._hashed)))
         while self._hashed < end:
             got = os.preadv(self._file, [buffer[: end - self._hashed]], self._hashed)
@@ -220,15 +162,18 @@ class Assembly:
 class Segment:
     """A part of a file, loaded by one thread at a time."""
 
-    __slots__ = ("assembly", "is_held", "number", "position")
+    __slots__ = ("_file", "assembly", "number", "position", "sha256", "sink")
+
+    sink: Sink
+    """Where what comes goes, while the file is open."""
 
     def __init__(self, assembly: Assembly, number: int) -> None:
         self.assembly = assembly
         self.number = number
         self.position = number * SEGMENT_BYTES
         """Where in the file the next byte belongs."""
-        self.is_held = True
-        """Whether all that came before its turn is held in memory."""
+        self.sha256 = ""
+        """Of a file of one segment, once it is closed."""
 
     @property
     def left(self) -> int:
@@ -246,10 +191,24 @@ class Segment:
         """Whether it is read up to the end of the object: without a digest, only that shows that the object is not longer."""
         return self.number == self.assembly.count - 1 and not self.assembly.wanted.sha256
 
+    def open(self, file: int) -> None:
+        """Begins to write.
 
-def _write_at(file: int, data: Buffer, offset: int) -> int:
-    view = memoryview(data)
-    written = os.pwrite(file, view, offset)
-    while written < view.nbytes:
-        written += os.pwrite(file, view[written:], offset + written)
-    return view.nbytes
+        Args:
+            file: a descriptor of its own.
+        """
+        self._file = file
+        os.lseek(file, self.position, os.SEEK_SET)
+        self.sink = Sink(file, hashed=self.assembly.count == 1)
+
+    def restart(self) -> None:
+        """Begins a file of one segment anew: what comes now may be another version."""
+        self.sink.close()
+        self.position = 0
+        os.ftruncate(self._file, 0)
+        self.open(self._file)
+
+    def close(self) -> None:
+        """Ends writing."""
+        self.sha256 = self.sink.close()
+        os.close(self._file)

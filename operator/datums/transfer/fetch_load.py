@@ -192,13 +192,12 @@ class Loading:
             return [(web, lambda: None)]
         from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
-        from datums.transfer.fetch_large import Holding  # noqa: PLC0415
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
-        queue = Queue(self._spool, shelf, store, streams, stopped, Holding(held))
+        queue = Queue(self._spool, shelf, store, streams, stopped)
         arrivals = Arrivals(line, shelf, names, progress)
         downloader = Downloader(line, shelf, arrivals, progress, stopped)
         workers: Workers[Any] = Workers(

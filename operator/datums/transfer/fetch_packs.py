@@ -1,4 +1,4 @@
-"""Files that lie in packs: which of them are loaded by one request, and how they are cut out of its answer. Pure."""
+"""Files that lie in packs: which of them are loaded by one request, and how they are cut out of its answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 GAP_BYTES: Final = 64 << 10
 """Between two files; where more lies between them, two requests cost less than reading it."""
-SPAN_BYTES: Final = 8 << 20
-"""About the size of one answer: a pack is read by several threads."""
+SPAN_BYTES: Final = 2 << 20
+"""About the size of one answer, which is held in memory: a pack is read by several threads."""
 _SPAN_FILES: Final = 1000
 
 
@@ -24,10 +24,6 @@ class Span(msgspec.Struct):
 
     files: list[Wanted]
     """By offset, none overlaps another, each of at least one byte."""
-    done: int = 0
-    """How many of them have come."""
-    damaged: list[Wanted] = []
-    """Those that were other than they should be: perhaps only on their way."""
 
 
 def spans(files: Iterable[Wanted]) -> Iterator[Span]:
@@ -56,41 +52,17 @@ def _belongs(first: Wanted, last: Wanted, wanted: Wanted, count: int) -> bool:
     )
 
 
-class Cutter:
-    """Cuts places out of an object whose bytes come chunk by chunk.
+def cut(data: memoryview, files: Iterable[Wanted]) -> Iterator[tuple[Wanted, list[Buffer]]]:
+    """The files of a span of which all bytes are there, each with its own.
 
     Args:
-        start: where in the object the first chunk begins.
-        places: (offset in the object, size), sorted, none overlaps another.
+        data: what has come of the span.
+        files: of the span.
     """
-
-    def __init__(self, start: int, places: Iterable[tuple[int, int]]) -> None:
-        self._at = start
-        self._places = iter(places)
-        self._place = next(self._places, None)
-        self._begun: list[Buffer] = []
-        """What has come of the place, kept from earlier chunks."""
-        self._got = 0
-
-    def feed(self, chunk: memoryview) -> Iterator[list[Buffer]]:
-        """The bytes of each place that is whole now, in pieces. Nothing is copied but what is to wait for the next chunk: they hold
-        until then.
-
-        Args:
-            chunk: what follows.
-        """
-        end = self._at + len(chunk)
-        while self._place is not None:
-            offset, size = self._place
-            begin = offset + self._got
-            piece = chunk[max(0, begin - self._at) : max(0, offset + size - self._at)] if begin < end else chunk[:0]
-            self._got += len(piece)
-            if self._got < size:
-                if len(piece):
-                    self._begun.append(bytes(piece))
-                break
-            pieces = [*self._begun, piece] if len(piece) else self._begun
-            self._begun, self._got = [], 0
-            self._place = next(self._places, None)
-            yield pieces
-        self._at = end
+    start = None
+    for wanted in files:
+        start = wanted.offset if start is None else start
+        begin, end = wanted.offset - start, wanted.offset - start + wanted.size
+        if end > len(data):
+            return
+        yield wanted, [data[begin:end]]

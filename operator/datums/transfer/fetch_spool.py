@@ -20,7 +20,7 @@ from datums.model.globs import is_glob
 from datums.transfer.fetch_database import Database
 from datums.transfer.fetch_wanted import Wanted, parents
 
-PACKED_BYTES: Final = 4 << 20
+PACKED_BYTES: Final = 1 << 20
 """What lies in a pack and is larger is loaded like an object of its own."""
 _BATCH: Final = 1000
 _KNOWN_DIRECTORIES: Final = 20_000

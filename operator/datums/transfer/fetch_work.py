@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from datums.transfer.download import Task
-from datums.transfer.fetch_large import Assembly, Holding
+from datums.transfer.fetch_large import Assembly, Segment
 from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_small import SMALL_BYTES
@@ -15,7 +15,7 @@ from datums.transfer.fetch_spool import Spool
 
 _LARGE_AT_ONCE = 4
 _MIDDLE_BYTES = 32 << 20
-"""What is not larger is the work of one thread: then its digest needs no bytes that were held, or written and read again."""
+"""What is not larger is the work of one thread: then nothing is read back for its digest."""
 _ANY_SIZE = 1 << 62
 
 
@@ -27,13 +27,12 @@ class Queue:
         threads: how many take from it.
     """
 
-    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event, holding: Holding) -> None:
+    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event) -> None:
         self._shelf = shelf
         self._window = max(2, min(16, threads))
         self._stopped = stopped
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
-        self._holding = holding
         self._large = spool.alone(store, _MIDDLE_BYTES, _ANY_SIZE)
         self._rest = _rest(spool, store)
         self._assemblies: list[Assembly] = []
@@ -43,6 +42,8 @@ class Queue:
         with self._changed:
             while not self._stopped.is_set():
                 if task := self._segment() or next(self._rest, None):
+                    if isinstance(task, Segment) and task.assembly.is_begun:
+                        self._changed.notify_all()  # who waits for a segment of it waits in vain
                     return task
                 if not self._open:
                     return None
@@ -64,13 +65,13 @@ class Queue:
                 return None
             if wanted.loaded or not wanted.is_pinned:
                 return wanted
-            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on, self._holding)
+            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on)
             self._open.append(assembly)
             self._assemblies = [one for one in self._assemblies if not one.is_over] + [assembly]
 
     def _moved_on(self) -> None:
         with self._changed:
-            self._changed.notify_all()
+            self._changed.notify()  # one more may be begun
 
 
 def _rest(spool: Spool, store: str) -> Iterator[Task]:

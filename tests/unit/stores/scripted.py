@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
@@ -127,13 +127,16 @@ def talking(answer: bytes) -> Iterator[str]:
                 kept.append(client)
                 if answer:
                     client.recv(1 << 16)
-                    client.sendall(answer)
+                    with suppress(OSError):  # perhaps it has heard enough
+                        client.sendall(answer)
                     kept.pop().close()
             for client in kept:
                 client.close()
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from datums.stores.wire import Reply, Request, Wire, WireError
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Script
+from tests.unit.stores.saved import Saved
 from tests.unit.stores.scripted import Say, serving, talking
 
 MIB = 1 << 20
@@ -28,24 +30,6 @@ def random_bytes(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-class Poured:
-    """What `Wire.pour` hands on."""
-
-    def __init__(self) -> None:
-        self.replies: list[Reply] = []
-        self.chunks: list[bytes] = []
-
-    def begin(self, reply: Reply) -> None:
-        self.replies.append(reply)
-
-    def take(self, chunk: memoryview) -> None:
-        self.chunks.append(bytes(chunk))
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(self.chunks)
-
-
 def send(wire: Wire) -> bytes:
     return bytes(wire.send(GET, 64 * MIB).body)
 
@@ -55,13 +39,11 @@ def receive(wire: Wire) -> bytes:
         return b"".join(incoming.chunks())
 
 
-def pour(wire: Wire) -> bytes:
-    poured = Poured()
-    wire.pour(GET, poured.begin, poured.take)
-    return poured.data
+def save(wire: Wire) -> bytes:
+    return Saved().from_wire(wire)
 
 
-WAYS = pytest.mark.parametrize("way", [send, receive, pour])
+WAYS = pytest.mark.parametrize("way", [send, receive, save])
 
 
 @WAYS
@@ -74,14 +56,14 @@ def test_a_body_of_any_size_comes_whole(way: Callable[[Wire], bytes], size: int)
         assert len({asked.connection for asked in script.asked}) == 1
 
 
-def test_a_large_body_is_handed_on_in_pieces_after_its_headers() -> None:
-    data, poured = random_bytes(3 * MIB), Poured()
+def test_a_large_body_comes_in_pieces_after_its_headers() -> None:
+    data, saved = random_bytes(3 * MIB), Saved()
     with serving(Say(200, data, {"ETag": '"e"'})) as script:
         wire = Wire(script.url)
-        wire.pour(GET, poured.begin, poured.take)
-        assert [(reply.status, reply.headers["etag"], bytes(reply.body)) for reply in poured.replies] == [(200, '"e"', b"")]
-        assert poured.data == data
-        assert max(map(len, poured.chunks)) <= CHUNK
+        assert saved.from_wire(wire) == data
+        assert [(reply.status, reply.headers["etag"], bytes(reply.body)) for reply in saved.replies] == [(200, '"e"', b"")]
+        assert sum(saved.came) == len(data)
+        assert saved.sink.close() == hashlib.sha256(data).hexdigest()
         with wire.receive(GET) as incoming:
             assert (incoming.status, incoming.headers["etag"]) == (200, '"e"')
             chunks = list(incoming.chunks())
@@ -123,29 +105,29 @@ def test_a_path_is_sent_as_it_is() -> None:
 
 
 def test_an_errors_body_is_seen() -> None:
-    poured = Poured()
+    saved = Saved()
     with serving(Say(404, ERROR), Say(404, ERROR), Say(404, ERROR), Say(500, bytes(MIB))) as script:
         wire = Wire(script.url)
         reply = wire.send(GET, MIB)
         assert (reply.status, bytes(reply.body)) == (404, ERROR)
-        wire.pour(GET, poured.begin, poured.take)
+        saved.from_wire(wire)
         with wire.receive(GET) as incoming:
             assert (incoming.status, incoming.reply()) == (404, reply)
-        assert poured.replies == [reply]
+        assert saved.replies == [reply]
         # Of a long one the beginning says enough.
-        wire.pour(GET, poured.begin, poured.take)
+        saved.from_wire(wire)
         with wire.receive(GET) as incoming:
             long = incoming.reply()
-    assert {poured.replies[1].status, long.status} == {500}
-    assert all(len(ERROR) < len(each.body) <= CHUNK for each in (poured.replies[1], long))
-    assert poured.data == b""
+    assert {saved.replies[1].status, long.status} == {500}
+    assert all(len(ERROR) < len(each.body) <= CHUNK for each in (saved.replies[1], long))
+    assert saved.data == b""
 
 
 def test_an_error_without_a_body_is_one() -> None:
-    poured = Poured()
+    saved = Saved()
     with serving(Say(403)) as script:
-        Wire(script.url).pour(GET, poured.begin, poured.take)
-    assert [(reply.status, bytes(reply.body)) for reply in poured.replies] == [(403, b"")]
+        saved.from_wire(Wire(script.url))
+    assert [(reply.status, bytes(reply.body)) for reply in saved.replies] == [(403, b"")]
 
 
 class Odd(BaseException):
@@ -156,36 +138,44 @@ def refuse(_: object) -> None:
     raise Odd
 
 
+def refuse_more(size: int) -> None:
+    if size:
+        raise Odd
+
+
 @pytest.mark.parametrize("answer", [Say(200, b"1"), Say(200, bytes(3 * MIB)), Say(404, ERROR)])
-def test_what_the_taker_raises_passes_through_and_the_wire_goes_on(answer: Say) -> None:
-    poured = Poured()
+def test_what_the_caller_raises_passes_through_and_the_wire_goes_on(answer: Say) -> None:
+    saved = Saved()
     with serving(answer, answer, answer, Say(200, BODY)) as script:
         wire = Wire(script.url)
         with pytest.raises(Odd):
-            wire.pour(GET, refuse, poured.take)
+            wire.save(GET, saved.sink, refuse, saved.count)
+        assert saved.data == b""
         with pytest.raises(Odd):
-            wire.pour(GET, refuse if answer.status == 404 else poured.begin, refuse)
-        assert poured.chunks == []
+            wire.save(GET, saved.sink, refuse if answer.status == 404 else saved.begin, refuse_more)
         with pytest.raises(Odd), wire.receive(GET):
             raise Odd
-        assert [way(wire) for way in (send, pour, receive)] == [BODY] * 3
+        assert [way(wire) for way in (send, save, receive)] == [BODY] * 3
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK + 1, MIB])
-def test_what_came_of_an_answer_that_is_cut_is_handed_on_first(size: int) -> None:
-    data, poured, got = random_bytes(size), Poured(), bytearray()
+def test_what_came_of_an_answer_that_is_cut_is_kept(size: int) -> None:
+    data, saved, got = random_bytes(size), Saved(), bytearray()
     with serving(*[Say(200, data, length=2 * MIB)] * 3, Say(200, BODY)) as script:
         wire = Wire(script.url)
         with pytest.raises(WireError, match="missing"):
-            wire.pour(GET, poured.begin, poured.take)
-        assert poured.data == data
+            saved.from_wire(wire)
+        assert (saved.data, sum(saved.came)) == (data, size)
         with pytest.raises(WireError, match="missing"), wire.receive(GET) as incoming:
             for chunk in incoming.chunks():
                 got += chunk
         assert got == data or size < MIB
         with pytest.raises(WireError, match="missing"):
             send(wire)
-        assert [way(wire) for way in (send, pour, receive)] == [BODY] * 3
+        assert [way(wire) for way in (send, save, receive)] == [BODY] * 3
+        # What comes of another answer is hashed with it.
+        assert saved.from_wire(wire) == data + BODY
+        assert saved.sink.close() == hashlib.sha256(data + BODY).hexdigest()
 
 
 @pytest.mark.parametrize("size", [0, 10, 3 * MIB])
@@ -197,7 +187,7 @@ def test_a_connection_that_was_closed_meanwhile_does_no_harm(size: int) -> None:
 
     with serving(Say(200, BODY, hang_up="at once")) as script:
         wire = Wire(script.url)
-        for way in (put, send, pour, receive) * 3:
+        for way in (put, send, save, receive) * 3:
             assert way(wire) == BODY
             assert script.closed.acquire(timeout=5)
         assert [asked.body for asked in script.asked if asked.method == "PUT"] == [random_bytes(size)] * 3
@@ -209,7 +199,7 @@ def test_a_connection_that_is_closed_when_it_is_used_again_does_no_harm(size: in
         wire = Wire(script.url)
         for _ in range(4):
             assert wire.send(Request("PUT", "/", {}, bytes(size)), MIB).body == BODY
-            assert [way(wire) for way in (send, pour, receive)] == [BODY] * 3
+            assert [way(wire) for way in (send, save, receive)] == [BODY] * 3
         assert [asked.body for asked in script.asked if asked.method == "PUT"] == [bytes(size)] * 4
 
 
@@ -217,12 +207,12 @@ def test_a_connection_that_is_closed_when_it_is_used_again_does_no_harm(size: in
 def test_interim_answers_are_no_answers(way: Callable[[Wire], bytes]) -> None:
     interim = b"HTTP/1.1 100 Continue\r\nx-early: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
     with talking(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: e\r\n\r\nabc") as url:
-        wire, poured = Wire(url), Poured()
+        wire, saved = Wire(url), Saved()
         assert way(wire) == b"abc"
         with wire.receive(GET) as incoming:
             seen = [Reply(incoming.status, incoming.headers, bytearray())]
-        wire.pour(GET, poured.begin, poured.take)
-        seen += [*poured.replies, wire.send(GET, 3)]
+        saved.from_wire(wire)
+        seen += [*saved.replies, wire.send(GET, 3)]
         assert {(reply.status, *sorted(reply.headers.items())) for reply in seen} == {(200, ("content-length", "3"), ("etag", "e"))}
 
 
