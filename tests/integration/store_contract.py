@@ -194,7 +194,7 @@ class StoreContract:
         assert loaded("x", MIB, etag=store.head("x").etag) == data[MIB:]
         assert loaded("x", 3, 0) == loaded("empty") == b""
         for _ in range(3):
-            with (tmp_path / "y").open("wb") as file, pytest.raises(KeyError):
+            with (tmp_path / "y").open("w+b") as file, pytest.raises(KeyError):
                 store.download("x", Sink(file.fileno(), hashed=False), stop)
         with pytest.raises(errors.NotFound):
             loaded("nothing")

@@ -121,13 +121,12 @@ class HTTPBucket(Bucket):
         reading = self._reading(key, offset, length, etag, version)
         size, start = 0, sink.position
 
-        def begin(reply: Reply) -> int:
+        def begin(reply: Reply) -> None:
             nonlocal size
             size = reading.size(reply)
-            return size
 
         try:
-            self.requests.save(reading.request(), key, sink, begin, came)
+            self.requests.save(reading.request(), key, sink, length or 0, begin, came)
         except errors.NotFound as error:
             raise self.not_found(error, key, version) from None
         if (got := sink.position - start) != size:

@@ -124,18 +124,20 @@ class Requests(ABC):
         except WireError as error:
             raise self.broken(error, key, "read") from None
 
-    def save(self, request: Request, key: str, sink: Sink, begin: Callable[[Reply], int], came: Callable[[int], None]) -> None:
+    def save(
+        self, request: Request, key: str, sink: Sink, most: int, begin: Callable[[Reply], None], came: Callable[[int], None]
+    ) -> None:
         """Writes the body of the answer to a GET to a file (`Wire.save`).
 
         Args:
-            begin: called with the headers of the answer, whatever it is, and the body of an error; tells how many bytes may come.
+            begin: called with the headers of the answer, whatever it is, and the body of an error.
 
         Raises:
             StoreError: there is none, or it breaks off.
             OSError: the file cannot be written.
         """
         try:
-            self.wire.save(request, sink, begin, came)
+            self.wire.save(request, sink, most, begin, came)
         except WireError as error:
             raise self.broken(error, key, "read") from None
 

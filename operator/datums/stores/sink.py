@@ -1,4 +1,4 @@
-"""A file that the body of an answer goes to, hashed on its way."""
+"""Where an answer goes that libcurl writes by itself: a file, hashed on its way, or memory."""
 
 from __future__ import annotations
 
@@ -8,80 +8,88 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from datums.stores.libcurl import Library, library
+from datums.stores.native import POINTER, native
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_POINTER: Final = ctypes.c_void_p
-_BIO_C_SET_MD: Final = 111  # of bio.h
-_IONBF: Final = 2  # of stdio.h
+_SET_MD, _GET_MD_CTX = 111, 120  # BIO_C_… of bio.h
+_READ_AT_ONCE: Final = 16 << 10
 _DIGEST_BYTES: Final = 32
 
 
-class _Cookie(ctypes.Structure):
-    _fields_ = (("read", _POINTER), ("write", _POINTER), ("seek", _POINTER), ("close", _POINTER))
+class Memory:
+    """What is written and not read yet."""
 
+    def __init__(self) -> None:
+        self._native = native()
+        self._bio = self._native.bio_new(self._native.bio_s_mem())
+        self.stream = self._native.stream(self._bio)
+        """A `FILE *`."""
 
-class _Functions:
-    """libcurl writes to a `FILE *` by fwrite; glibc makes one of any function that writes, and OpenSSL's `BIO_write` is such a
-    function: it hashes and writes, with no lock of the interpreter's."""
+    def __del__(self) -> None:
+        if hasattr(self, "stream"):
+            self._native.fclose(self.stream)
+            self._native.bio_free(self._bio)
 
-    def __init__(self, curl: Library) -> None:
-        of, number = curl.function, ctypes.c_int
-        self.new = of("BIO_new", _POINTER, _POINTER)
-        self.md = of("BIO_f_md", _POINTER)()
-        self.file = of("BIO_new_fd", _POINTER, number, number)
-        self.push = of("BIO_push", _POINTER, _POINTER, _POINTER)
-        self.control = of("BIO_ctrl", ctypes.c_long, _POINTER, number, ctypes.c_long, _POINTER)
-        self.gets = of("BIO_gets", number, _POINTER, _POINTER, number)
-        self.free = of("BIO_free_all", None, _POINTER)
-        self.sha256 = of("EVP_sha256", _POINTER)()
-        libc: Any = ctypes.PyDLL(None)
-        self.open = libc.fopencookie
-        self.open.restype, self.open.argtypes = _POINTER, [_POINTER, ctypes.c_char_p, _Cookie]
-        self.unbuffered = libc.setvbuf
-        self.unbuffered.argtypes = [_POINTER, _POINTER, number, ctypes.c_size_t]
-        self.close = libc.fclose
-        self.close.argtypes = [_POINTER]
-        self.write = libc.fwrite
-        self.write.restype, self.write.argtypes = ctypes.c_size_t, [_POINTER, ctypes.c_size_t, ctypes.c_size_t, _POINTER]
-        self.cookie = _Cookie(None, ctypes.cast(of("BIO_write", number), _POINTER), None, None)
-
-
-_functions: _Functions | None = None
+    def read(self) -> bytes:
+        """All of it."""
+        got, data = ctypes.create_string_buffer(_READ_AT_ONCE), b""
+        while (size := self._native.bio_read(self._bio, got, _READ_AT_ONCE)) > 0:
+            data += got.raw[:size]
+        return data
 
 
 class Sink:
-    """For one thread at a time.
+    """A file. For one thread at a time; to be closed.
 
     Args:
-        file: a descriptor, not to be closed before; is written where it stands.
-        hashed: whether there is to be a digest.
+        file: a descriptor to read and write, not to be closed before; is written where it stands.
+        hashed: whether there is to be a digest. Nobody else writes the file then.
     """
 
     def __init__(self, file: int, *, hashed: bool) -> None:
-        global _functions  # noqa: PLW0603
-        _functions = _functions or _Functions(library())
+        self._native = native()
         self._file = file
-        self._hashed = hashed
-        self._bio = _functions.file(file, 0)
+        self._bio = self._native.bio_new_fd(file, 0)
+        self._md: int | None = None
+        self._md_before: int | None = None
         if hashed:
-            md = _functions.new(_functions.md)
-            _functions.control(md, _BIO_C_SET_MD, 0, _functions.sha256)
-            self._bio = _functions.push(md, self._bio)
-        self.stream: int = _functions.open(self._bio, b"w", _functions.cookie) if self._bio else 0
-        """A `FILE *` without a buffer."""
-        if not self.stream:
-            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-        _functions.unbuffered(self.stream, None, _IONBF, 0)
+            md, found = self._native.bio_new(self._native.bio_f_md()), POINTER()
+            self._native.bio_control(md, _SET_MD, 0, self._native.sha256())
+            self._native.bio_control(md, _GET_MD_CTX, 0, ctypes.byref(found))
+            self._bio = self._native.bio_push(md, self._bio)
+            self._md, self._md_before = found.value, self._native.md_new()
+        self.stream = self._native.stream(self._bio)
+        """A `FILE *`."""
+        self.mark()
 
     @property
     def position(self) -> int:
         """Where the next byte goes."""
-        return os.lseek(self._file, 0, os.SEEK_CUR)
+        # Not by `os.lseek`, which gives the interpreter's lock away: this is asked a thousand times a second.
+        return int(self._native.lseek(self._file, 0, os.SEEK_CUR))
+
+    def mark(self) -> None:
+        """What is written from now on can be taken back."""
+        self._before = self.position
+        if self._md:
+            self._native.md_copy(self._md_before, self._md)
+
+    def take_back(self, most: int) -> bytearray:
+        """Takes back what was written since the mark; its first bytes.
+
+        Args:
+            most: so many of them.
+        """
+        data = bytearray(os.pread(self._file, min(most, self.position - self._before), self._before))
+        os.lseek(self._file, self._before, os.SEEK_SET)
+        if self._md:
+            self._native.md_copy(self._md, self._md_before)
+            os.ftruncate(self._file, self._before)
+        return data
 
     def write(self, data: Buffer) -> None:
         """Writes all of it.
@@ -89,9 +97,8 @@ class Sink:
         Raises:
             OSError
         """
-        assert _functions is not None
         data = bytes(data)
-        if _functions.write(data, 1, len(data), self.stream) != len(data):
+        if self._native.fwrite(data, 1, len(data), self.stream) != len(data):
             self.fail()
 
     def fail(self) -> None:
@@ -101,19 +108,18 @@ class Sink:
             OSError
         """
         # What the call that failed has said is lost between here and there, so it is asked again.
-        at = self.position
-        os.pwrite(self._file, b"\0", at)
+        os.pwrite(self._file, b"\0", self.position)
         raise OSError(errno.EIO, "what was to be written was not taken whole")
 
     def close(self) -> str:
         """The SHA-256 of what was written, empty where none was to be. The file stays open."""
-        assert _functions is not None
         digest = ctypes.create_string_buffer(_DIGEST_BYTES)
-        if self._hashed:
-            _functions.gets(self._bio, digest, _DIGEST_BYTES)
-        _functions.close(self.stream)
-        _functions.free(self._bio)
-        return digest.raw.hex() if self._hashed else ""
+        if self._md:
+            self._native.bio_gets(self._bio, digest, _DIGEST_BYTES)
+            self._native.md_free(self._md_before)
+        self._native.fclose(self.stream)
+        self._native.bio_free(self._bio)
+        return digest.raw.hex() if self._md else ""
 
 
 @contextmanager

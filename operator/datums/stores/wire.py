@@ -114,14 +114,15 @@ class Wire:
                 with self._lock:
                     self._pulled.append((multi, handle))
 
-    def save(self, request: Request, sink: Sink, begin: Callable[[Reply], int], came: Callable[[int], None]) -> None:
-        """Sends a request, and writes the body of its answer to a file as it comes, with no lock of the interpreter's.
+    def save(self, request: Request, sink: Sink, most: int, begin: Callable[[Reply], None], came: Callable[[int], None]) -> None:
+        """Sends a request, and writes the body of its answer to a file as it comes, while other threads run.
 
         Args:
-            begin: called with the answer as soon as its body begins (it is empty, but for an error's), or ends without one; tells
-                how many bytes may come. What it raises breaks it off, and passes through.
+            most: of more bytes than these nothing is written; 0 for any number.
+            begin: called with the answer, when its body has begun or it has ended without one (it is empty, but for an error's, of
+                which nothing is left in the file). What it raises breaks it off, and passes through, and nothing is written.
             came: called with the number of bytes that were written since it was called last, at least every second. What it raises
-                does the same.
+                breaks it off, and passes through.
 
         Raises:
             WireError: it ends before its time; what came is written.
@@ -134,7 +135,7 @@ class Wire:
 
             handle = self._prepared(Handle())
             handle.setopt(pycurl.BUFFERSIZE, _LARGE_BUFFER_BYTES)
-        saving = Saving(handle, self._origin, request, sink, begin, came)
+        saving = Saving(handle, self._origin, request, sink, most, begin, came)
         try:
             saving.run()
         finally:

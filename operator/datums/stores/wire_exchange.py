@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from datums.stores.libcurl import Handle
+    from datums.stores.sink import Sink
 
 ANSWER_SECONDS: Final = 600.0
 """For a request and its answer, besides the time that a slow line needs for the bytes that are sent: S3 may need minutes to put a
@@ -78,7 +79,7 @@ class Exchange:
 
     Args:
         limit: the most bytes of an answer that are taken; 0 for any number.
-        take: called with what comes of the body, which is kept here when None.
+        take: called with what comes of the body, which is kept here when None. A `Sink` for a handle that writes by itself.
     """
 
     __slots__ = ("_body", "_heads", "handle")
@@ -89,7 +90,7 @@ class Exchange:
         origin: str,
         request: Request,
         limit: int,
-        take: Callable[[bytes], int | None] | None = None,
+        take: Callable[[bytes], int | None] | Sink | None = None,
     ) -> None:
         self.handle = handle
         self._body = bytearray()

@@ -18,7 +18,7 @@ _ERROR_BYTES: Final = 64 << 10
 
 
 class Saving:
-    """A request, and where the body of its answer goes: see `Wire.save`."""
+    """A request, and the body of its answer: see `Wire.save`. What turns out to be no such body is taken back."""
 
     def __init__(
         self,
@@ -26,20 +26,19 @@ class Saving:
         origin: str,
         request: Request,
         sink: Sink,
-        begin: Callable[[Reply], int],
+        most: int,
+        begin: Callable[[Reply], None],
         came: Callable[[int], None],
     ) -> None:
-        self.exchange = Exchange(handle, origin, request, 0, self._take)
+        self._exchange = Exchange(handle, origin, request, most, sink)
         self._handle = handle
         self._sink = sink
         self._begin = begin
         self._came = came
         self._seen = sink.position
         self._is_good = False
-        self._room = 0
-        """How many bytes may come, of those that libcurl does not write by itself."""
-        self._refusal: bytearray | None = None
         self._failure: BaseException | None = None
+        sink.mark()
         handle.setopt(pycurl.XFERINFOFUNCTION, self._look)
         handle.setopt(pycurl.NOPROGRESS, 0)
 
@@ -52,59 +51,64 @@ class Saving:
             BaseException: what `begin` and `came` raise.
         """
         code, text = self._handle.perform()
-        if self._failure is not None:
-            raise self._failure
-        if not self._is_good and (not code or self.exchange.has_refused):
-            self._started()  # what ended early is an error that says enough
-            return
-        if code == pycurl.E_WRITE_ERROR and self._room >= 0:
+        try:
+            if self._failure is not None:
+                raise self._failure
+            self._handle.hand_heads()
+            if not self._is_good:
+                if self._is_refusal or (code not in (0, pycurl.E_WRITE_ERROR) and not self._moved):
+                    self._refuse(code, text)
+                    return
+                self._start()
+        except BaseException:
+            if not self._is_good:
+                self._sink.take_back(0)
+            raise
+        if code == pycurl.E_WRITE_ERROR:
             self._sink.fail()
-        self._tell()
-        if self._room < 0:
-            raise WireError("Got invalid answer: more than it was to have")
+        self._tell(self._moved)
         if code:
             raise WireError(explain(self._handle, code, text))
 
     def end(self) -> None:
         """Lets go of what the handle would keep until its next request."""
-        self.exchange.end()
+        self._exchange.end()
         self._handle.setopt(pycurl.NOPROGRESS, 1)
         for option in (pycurl.XFERINFOFUNCTION, pycurl.WRITEDATA):
             self._handle.unsetopt(option)
 
-    def _take(self, data: bytes) -> int | None:
-        """The beginning of a body; libcurl has the rest of a good one written without asking."""
-        try:
-            if not self._is_good and self._refusal is None:
-                if 200 <= self.exchange.status < 300:
-                    self._room = self._started()
-                    self._handle.setopt(pycurl.MAXFILESIZE_LARGE, self._room)
-                    self._handle.write_to(self._sink.stream)
-                else:
-                    self._refusal = bytearray()
-            if self._refusal is not None:
-                self._refusal += data[: _ERROR_BYTES - len(self._refusal)]
-                return -1 if len(self._refusal) == _ERROR_BYTES else None  # the beginning of an error says enough
-            self._sink.write(data[: self._room])
-            self._room -= len(data)
-        except BaseException as error:  # noqa: BLE001  raised where it was asked for
-            self._failure = error
-            return -1
-        return -1 if self._room < 0 else None
+    @property
+    def _is_refusal(self) -> bool:
+        return self._exchange.has_refused or not 200 <= self._exchange.status < 300
+
+    @property
+    def _moved(self) -> int:
+        return self._sink.position - self._seen
 
     def _look(self) -> bool:
+        """As bytes come, and every second: whether to go on."""
         try:
-            self._tell()
+            moved = self._moved
+            if moved and not self._is_good:
+                self._handle.hand_heads()
+                if self._is_refusal:
+                    return moved < _ERROR_BYTES  # the beginning of an error says enough
+                self._start()
+            self._tell(moved)
         except BaseException as error:  # noqa: BLE001  raised where it was asked for
-            self._failure = self._failure or error
+            self._failure = error
             return False
         return True
 
-    def _tell(self) -> None:
-        position = self._sink.position
-        size, self._seen = position - self._seen, position
-        self._came(size)
+    def _start(self) -> None:
+        self._begin(self._exchange.reply())
+        self._is_good = True
 
-    def _started(self) -> int:
-        self._is_good = self._refusal is None
-        return self._begin(Reply(self.exchange.status, self.exchange.headers, self._refusal or bytearray()))
+    def _refuse(self, code: int, text: str) -> None:
+        body = self._sink.take_back(_ERROR_BYTES)
+        reply = self._exchange.broken(code, text) if code else self._exchange.reply()
+        self._begin(reply._replace(body=body))
+
+    def _tell(self, size: int) -> None:
+        self._seen += size
+        self._came(size)

@@ -93,7 +93,7 @@ class Assembly:
             with self._lock:
                 if self._file < 0:
                     self._make()
-            segment.open(os.open(self.temporary, os.O_WRONLY | os.O_CLOEXEC))
+            segment.open(os.open(self.temporary, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
             raise self._shelf.failed(error, self.wanted, self.temporary) from None
 

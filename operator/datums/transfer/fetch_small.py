@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from datums.stores.protocol import Batch
 
-SMALL_BYTES: Final = 1 << 20
+SMALL_BYTES: Final = 512 << 10
 """What is not larger is loaded whole into memory, if its size and version are certain."""
 _TRIES: Final = 2
 _LOOK_SECONDS: Final = 0.2

@@ -12,10 +12,10 @@ class Saved:
     """What `Wire.save` tells and writes.
 
     Args:
-        most: as many bytes may come.
+        most: as many bytes may come; 0 for any number.
     """
 
-    def __init__(self, most: int = 1 << 40) -> None:
+    def __init__(self, most: int = 0) -> None:
         self.replies: list[Reply] = []
         self.came: list[int] = []
         self._most = most
@@ -25,9 +25,8 @@ class Saved:
     def __del__(self) -> None:
         os.close(self.file)
 
-    def begin(self, reply: Reply) -> int:
+    def begin(self, reply: Reply) -> None:
         self.replies.append(reply)
-        return self._most
 
     def count(self, size: int) -> None:
         self.came.append(size)
@@ -38,5 +37,5 @@ class Saved:
 
     def from_wire(self, wire: Wire, target: str = "/") -> bytes:
         """All that is in the file after one more request."""
-        wire.save(Request("GET", target, {}), self.sink, self.begin, self.count)
+        wire.save(Request("GET", target, {}), self.sink, self._most, self.begin, self.count)
         return self.data

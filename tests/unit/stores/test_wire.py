@@ -149,10 +149,10 @@ def test_what_the_caller_raises_passes_through_and_the_wire_goes_on(answer: Say)
     with serving(answer, answer, answer, Say(200, BODY)) as script:
         wire = Wire(script.url)
         with pytest.raises(Odd):
-            wire.save(GET, saved.sink, refuse, saved.count)
+            wire.save(GET, saved.sink, 0, refuse, saved.count)
         assert saved.data == b""
         with pytest.raises(Odd):
-            wire.save(GET, saved.sink, refuse if answer.status == 404 else saved.begin, refuse_more)
+            wire.save(GET, saved.sink, 0, refuse if answer.status == 404 else saved.begin, refuse_more)
         with pytest.raises(Odd), wire.receive(GET):
             raise Odd
         assert [way(wire) for way in (send, save, receive)] == [BODY] * 3

@@ -39,7 +39,7 @@ def objects(asked: Asked) -> Say:
 def load(wire: Wire, target: str, came: Callable[[int], None] = lambda _: None) -> bytes:
     """An object; somebody is told of what comes of it."""
     saved = Saved()
-    wire.save(Request("GET", target, {}), saved.sink, saved.begin, came)
+    wire.save(Request("GET", target, {}), saved.sink, 0, saved.begin, came)
     assert saved.sink.close() == hashlib.sha256(saved.data).hexdigest()
     return saved.data
 
@@ -140,11 +140,11 @@ def test_no_more_is_written_than_may_come(size: int) -> None:
 
 
 def test_a_file_that_takes_no_more_says_why() -> None:
-    with serving(objects) as script, Path("/dev/full").open("wb") as full:
+    with serving(objects) as script, Path("/dev/full").open("r+b", buffering=0) as full:
         wire = Wire(script.url)
         saved = Saved()
         with pytest.raises(OSError, match="No space left") as failed:
-            wire.save(GET, Sink(full.fileno(), hashed=True), saved.begin, saved.count)
+            wire.save(GET, Sink(full.fileno(), hashed=True), 0, saved.begin, saved.count)
         assert failed.value.errno == errno.ENOSPC
         assert load(wire, "/1") == body("/1")
 

@@ -1,0 +1,102 @@
+"""Functions of libcurl, of the OpenSSL that it is linked with, and of the C library, called past pycurl.
+
+pycurl hands headers and body to Python in pieces of at most 16 KiB, and takes the interpreter's lock for each. Large downloads then
+wait for that lock more than for the network, and no further thread helps (docs/performance.md). Here libcurl is the very one that
+pycurl has loaded: nothing else is installed, and nothing is compiled.
+
+libcurl writes to a `FILE *` by itself. glibc makes one of any function that writes, and OpenSSL's `BIO_write` is such a function:
+what it leads to is a file, perhaps hashed on the way, or memory. So a body is hashed and written without a line of Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pycurl
+
+__all__ = ["INT", "LARGE", "LONG", "POINTER", "Native", "native"]
+
+INT, LONG, LARGE, SIZE = ctypes.c_int, ctypes.c_long, ctypes.c_longlong, ctypes.c_size_t
+POINTER, TEXT = ctypes.c_void_p, ctypes.c_char_p
+_UNBUFFERED: Final = 2  # _IONBF of stdio.h
+
+
+class _Cookie(ctypes.Structure):
+    _fields_ = (("read", POINTER), ("write", POINTER), ("seek", POINTER), ("close", POINTER))
+
+
+class Native:
+    """The functions; in all of them 0 stands for a pointer that is none."""
+
+    def __init__(self) -> None:
+        path = _libcurl()
+        # What takes no time keeps the interpreter's lock: a thread that gives it away may wait for it for milliseconds.
+        curl, libc = ctypes.PyDLL(path), ctypes.PyDLL(None)
+        self.perform = _function(ctypes.CDLL(path), "curl_easy_perform", INT, POINTER)
+        self.easy_init = _function(curl, "curl_easy_init", POINTER)
+        self.setopt = _function(curl, "curl_easy_setopt", INT, POINTER, INT)
+        self.getinfo = _function(curl, "curl_easy_getinfo", INT, POINTER, INT, POINTER)
+        self.strerror = _function(curl, "curl_easy_strerror", TEXT, INT)
+        self.cleanup = _function(curl, "curl_easy_cleanup", None, POINTER)
+        self.slist_append = _function(curl, "curl_slist_append", POINTER, POINTER, TEXT)
+        self.slist_free = _function(curl, "curl_slist_free_all", None, POINTER)
+
+        self.bio_new = _function(curl, "BIO_new", POINTER, POINTER)
+        self.bio_new_fd = _function(curl, "BIO_new_fd", POINTER, INT, INT)
+        self.bio_push = _function(curl, "BIO_push", POINTER, POINTER, POINTER)
+        self.bio_control = _function(curl, "BIO_ctrl", LONG, POINTER, INT, LONG, POINTER)
+        self.bio_read = _function(curl, "BIO_read", INT, POINTER, POINTER, INT)
+        self.bio_gets = _function(curl, "BIO_gets", INT, POINTER, POINTER, INT)
+        self.bio_free = _function(curl, "BIO_free_all", None, POINTER)
+        self.bio_f_md = _function(curl, "BIO_f_md", POINTER)
+        self.bio_s_mem = _function(curl, "BIO_s_mem", POINTER)
+        self.sha256 = _function(curl, "EVP_sha256", POINTER)
+        self.md_new = _function(curl, "EVP_MD_CTX_new", POINTER)
+        self.md_copy = _function(curl, "EVP_MD_CTX_copy_ex", INT, POINTER, POINTER)
+        self.md_free = _function(curl, "EVP_MD_CTX_free", None, POINTER)
+
+        self.lseek = _function(libc, "lseek", LARGE, INT, LARGE, INT)
+        self.fwrite = _function(libc, "fwrite", SIZE, TEXT, SIZE, SIZE, POINTER)
+        self.fclose = _function(libc, "fclose", INT, POINTER)
+        self._setvbuf = _function(libc, "setvbuf", INT, POINTER, POINTER, INT, SIZE)
+        self._fopencookie = _function(libc, "fopencookie", POINTER, POINTER, TEXT, _Cookie)
+        self._cookie = _Cookie(None, ctypes.cast(curl.BIO_write, POINTER), None, None)
+
+    def stream(self, bio: int | None) -> int:
+        """A `FILE *` without a buffer that writes to a BIO.
+
+        Raises:
+            MemoryError
+        """
+        stream = self._fopencookie(bio, b"w", self._cookie) if bio else None
+        if not stream:
+            raise MemoryError(os.strerror(errno.ENOMEM))
+        self._setvbuf(stream, None, _UNBUFFERED, 0)
+        return int(stream)
+
+
+@cache
+def native() -> Native:
+    """Those of this process."""
+    return Native()
+
+
+def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    """A function, by the types of what it returns and takes; more may follow."""
+    found = getattr(library, name)
+    found.restype, found.argtypes = result, list(arguments)
+    return found
+
+
+def _libcurl() -> str:
+    """The file that pycurl has loaded it from."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.split(maxsplit=5)[-1]
+        if Path(path).name.startswith("libcurl"):
+            return path
+    raise OSError(f"{pycurl.version}: pycurl has no libcurl beside it that could be called")
