@@ -371,8 +371,11 @@ def test_a_store_that_is_wrong_says_so(pod: Pod) -> None:
 PACKED = {f"d/{n:03}": bytes([n]) * (n * 37) for n in range(200)} | {"big": b"x" * 300_000, "empty": b""}
 
 
-def test_packed_files_are_loaded_like_others(pod: Pod) -> None:
-    key, digest, entries = pod.save("first", dict(PACKED), packs=3)
+@pytest.mark.parametrize("count", [200, 3000])
+def test_packed_files_are_loaded_like_others(pod: Pod, count: int) -> None:
+    """Many of them are unpacked by a second process as well."""
+    packed = PACKED | {f"d/{n:03}": b"%d " % n * (n % 2000) for n in range(200, count)}
+    key, digest, entries = pod.save("first", dict(packed), packs=3)
     common = {"link": "datum://bundle", "store": STORE, "manifest_key": key, "manifest_sha256": digest}
 
     def of(name: str, **more: Any) -> InputPlan:
@@ -386,9 +389,9 @@ def test_packed_files_are_loaded_like_others(pod: Pod) -> None:
     )  # fmt: skip
     pod.plan(of("all"), of("some", path="d/*7"), InputPlan(name="one", input_id="one", sources=[single]))
     assert pod.fetch().reason == ""
-    assert pod.files("all") == PACKED
-    assert pod.files("some") == {path: data for path, data in PACKED.items() if path.startswith("d/") and path.endswith("7")}
-    assert pod.files("one") == {"150": PACKED["d/150"]}
+    assert pod.files("all") == packed
+    assert pod.files("some") == {path: data for path, data in packed.items() if path.startswith("d/") and path.endswith("7")}
+    assert pod.files("one") == {"150": packed["d/150"]}
     assert pod.document("inputs")["all"]["files"][1]["storage_uri"].endswith("/packs/1.tar")
     tar = bytearray(pod.store.get(one.location.key))
     tar[one.location.offset + 100] ^= 1
@@ -397,6 +400,7 @@ def test_packed_files_are_loaded_like_others(pod: Pod) -> None:
     result = pod.fetch()
     assert result.reason == "InputDigestMismatch"
     assert "packs/" in result.message
+    assert one.path not in pod.files("all")
 
 
 def test_raw_links_find_files_in_packs(pod: Pod) -> None:

@@ -92,3 +92,13 @@ def test_killed_between_a_pack_and_its_note_it_makes_another(pod: ShipPod) -> No
     pod.start()
     pod.committed()
     assert pod.contents() == expected and len({entry.datum for entry in pod.entries()}) == 100
+
+
+def test_thousands_are_packed_by_two_processes(pod: ShipPod) -> None:
+    expected = {(f"d{n % 3}/{n}", 0): b"%d " % n * 2500 for n in range(2500)}
+    for (path, _), content in expected.items():
+        write(pod, path, content)
+    outcome = run_to_commit(pod).outputs
+    assert (outcome.files, outcome.refused) == (2500, 0)
+    assert len([key for key in pod.store.list(f"{pod.prefix}packs/")]) >= 2
+    assert pod.contents() == expected

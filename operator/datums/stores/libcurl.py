@@ -1,16 +1,19 @@
-"""A handle of libcurl whose answers it writes to a file by itself."""
+"""A handle of libcurl that sends a body out of memory and writes that of an answer by itself."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
 from datums.stores.native import INT, LARGE, LONG, POINTER, native
 from datums.stores.sink import Memory
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _ERROR_BUFFER, _HEADER_DATA, _ERROR_BYTES = 10010, 10029, 256  # of curl.h; pycurl has no names for them
 _POINTERS, _LARGE, _BLOBS = 10000, 30000, 40000
@@ -23,7 +26,7 @@ class _Blob(ctypes.Structure):
 
 
 class Handle:
-    """As `pycurl.Curl`, as far as a GET needs it. For one thread at a time."""
+    """As `pycurl.Curl`, as far as large requests and answers need it. For one thread at a time."""
 
     def __init__(self) -> None:
         self._native = native()
@@ -45,8 +48,9 @@ class Handle:
             self._native.slist_free(self._headers)
 
     def setopt(self, option: int, value: Any) -> None:
-        """Sets an option. What differs: the body goes to a `Sink`; what takes the lines of the header gets them when they are asked
-        for (`hand_heads`); what is told of progress takes no numbers, and returns whether to go on.
+        """Sets an option. What differs: the body of an answer goes to something with a stream (`sink`); what takes the lines of its
+        header gets them when they are asked for (`hand_heads`); what is told of progress takes no numbers, and returns whether to
+        go on.
 
         Raises:
             pycurl.error: libcurl does not take it.
@@ -62,6 +66,8 @@ class Handle:
         elif option == pycurl.XFERINFOFUNCTION:
             self._kept[option] = _Moving(partial(_look, value))
             self._set(option, self._kept[option])
+        elif option == pycurl.POSTFIELDS:
+            self._set_body(value)
         elif option >= _BLOBS:
             data = value.encode() if isinstance(value, str) else value
             self._set(option, ctypes.byref(_Blob(data, len(data), _COPY)))
@@ -106,6 +112,16 @@ class Handle:
     def _set(self, option: int, value: Any) -> None:
         if code := self._native.setopt(self._curl, option, value):
             raise pycurl.error(code, f"libcurl does not take option {option}")
+
+    def _set_body(self, body: Buffer) -> None:
+        """It is not copied where that can be helped."""
+        with memoryview(body) as view:
+            size = view.nbytes
+            writable = None if view.readonly else (ctypes.c_char * size).from_buffer(view)
+            kept = writable or (body if isinstance(body, bytes) else bytes(view))
+        self._set(pycurl.POSTFIELDSIZE_LARGE, LARGE(size))
+        self._set(pycurl.POSTFIELDS, kept)
+        self._kept[pycurl.POSTFIELDS] = kept
 
     def _set_headers(self, lines: Sequence[str]) -> None:
         before, self._headers = self._headers, None

@@ -6,9 +6,7 @@ import ctypes
 import errno
 import mmap
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from datums.stores.native import POINTER, native
 
@@ -122,21 +120,21 @@ class Sink:
         return digest.raw.hex() if self._md else ""
 
 
-@contextmanager
-def in_memory() -> Iterator[tuple[Sink, Callable[[], memoryview]]]:
-    """A file that is nowhere but in memory, and what reads what is in it: that lasts as long as it is looked at."""
-    file = os.memfd_create("datums", os.MFD_CLOEXEC)
-    try:
-        sink = Sink(file, hashed=False)
-        try:
-            yield sink, lambda: _seen(file, sink.position)
-        finally:
-            sink.close()
-    finally:
-        os.close(file)
+class MemoryFile:
+    """A file that is nowhere but in memory, as long as it is entered."""
 
+    def __enter__(self) -> Self:
+        self.file = os.memfd_create("datums", os.MFD_CLOEXEC)
+        self.sink = Sink(self.file, hashed=False)
+        return self
 
-def _seen(file: int, size: int) -> memoryview:
-    if not size:
-        return memoryview(b"")
-    return memoryview(mmap.mmap(file, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ))
+    def __exit__(self, *_: object) -> None:
+        self.sink.close()
+        os.close(self.file)
+
+    def read(self) -> memoryview:
+        """What is in it; lasts as long as it is looked at."""
+        size = self.sink.position
+        if not size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(self.file, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ))

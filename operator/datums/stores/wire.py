@@ -18,7 +18,7 @@ import pycurl
 
 from datums.stores.wire_batch import WireBatch
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming
-from datums.stores.wire_exchange import SLOWEST, Exchange, Reply, Request, WireError
+from datums.stores.wire_exchange import SLOWEST, SMALL_BYTES, Exchange, Reply, Request, WireError
 from datums.stores.wire_saving import Saving
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Wire:
         self._lock = Lock()
         self._handles: list[pycurl.Curl] = []
         self._pulled: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
-        self._saving: list[Handle] = []
+        self._native: list[Handle] = []
 
     def send(self, request: Request, limit: int) -> Reply:
         """Sends a request and takes its answer.
@@ -80,6 +80,8 @@ class Wire:
         Raises:
             WireError
         """
+        if not isinstance(request.body, tuple) and memoryview(request.body).nbytes > SMALL_BYTES:
+            return self._send_large(request, limit)
         with self._lock:
             handle = self._handles.pop() if self._handles else self.handle()
         exchange = Exchange(handle, self._origin, request, limit)
@@ -92,6 +94,21 @@ class Wire:
             with self._lock:
                 self._handles.append(handle)
         return exchange.reply()
+
+    def _send_large(self, request: Request, limit: int) -> Reply:
+        """`send`, while other threads run: pycurl asks for a large body in pieces."""
+        from datums.stores.sink import Memory  # noqa: PLC0415  some milliseconds, for ctypes
+
+        body = Memory()
+        with self._native_handle() as handle:
+            exchange = Exchange(handle, self._origin, request, limit, body)
+            try:
+                code, text = handle.perform()
+                handle.hand_heads()
+                reply = exchange.broken(code, text) if code else exchange.reply()
+            finally:
+                exchange.end()
+        return reply._replace(body=bytearray(body.read()))
 
     @contextmanager
     def receive(self, request: Request) -> Iterator[Incoming]:
@@ -128,20 +145,12 @@ class Wire:
             WireError: it ends before its time; what came is written.
             OSError: the file cannot be written.
         """
-        with self._lock:
-            handle = self._saving.pop() if self._saving else None
-        if handle is None:
-            from datums.stores.libcurl import Handle  # noqa: PLC0415  some milliseconds, for ctypes
-
-            handle = self._prepared(Handle())
-            handle.setopt(pycurl.BUFFERSIZE, _LARGE_BUFFER_BYTES)
-        saving = Saving(handle, self._origin, request, sink, most, begin, came)
-        try:
-            saving.run()
-        finally:
-            saving.end()
-            with self._lock:
-                self._saving.append(handle)
+        with self._native_handle() as handle:
+            saving = Saving(handle, self._origin, request, sink, most, begin, came)
+            try:
+                saving.run()
+            finally:
+                saving.end()
 
     def batch(self, at_once: int) -> WireBatch[Any]:
         """For many small requests in one thread.
@@ -150,6 +159,21 @@ class Wire:
             at_once: how many connections are kept open.
         """
         return WireBatch(self.handle, self._origin, at_once)
+
+    @contextmanager
+    def _native_handle(self) -> Iterator[Handle]:
+        with self._lock:
+            handle = self._native.pop() if self._native else None
+        if handle is None:
+            from datums.stores.libcurl import Handle  # noqa: PLC0415  some milliseconds, for ctypes
+
+            handle = self._prepared(Handle())
+            handle.setopt(pycurl.BUFFERSIZE, _LARGE_BUFFER_BYTES)
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                self._native.append(handle)
 
     def handle(self) -> pycurl.Curl:
         """A new handle, with all that its requests have in common."""

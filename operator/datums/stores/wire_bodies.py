@@ -25,7 +25,7 @@ class Incoming:
         self._waiting = 0
         """Bytes of them."""
         self._is_paused = False
-        self._exchange = Exchange(handle, origin, request, 0, self._came)
+        self._exchange = Exchange(handle, origin, request, 0, self._came, is_endless=True)
         self._ended = False
         self._failure: WireError | None = None
         multi.add_handle(handle)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from datums.stores.libcurl import Handle
-    from datums.stores.sink import Sink
+    from datums.stores.sink import Memory, Sink
 
 ANSWER_SECONDS: Final = 600.0
 """For a request and its answer, besides the time that a slow line needs for the bytes that are sent: S3 may need minutes to put a
@@ -23,7 +23,7 @@ SLOWEST: Final = 4 << 10
 """Bytes a second. What is sent or received more slowly for `_SILENCE_SECONDS` is broken off."""
 _SILENCE_SECONDS: Final = 60
 _USER_AGENT: Final = "datums"
-_SMALL_BYTES: Final = 1 << 20
+SMALL_BYTES: Final = 1 << 20
 """A body up to here is handed over whole."""
 _BLANK: Final = (b"\r\n", b"\n")
 _NOT_AFTER_ALL: Final = ("accept:", "content-type:", "expect:", "transfer-encoding:")
@@ -79,7 +79,8 @@ class Exchange:
 
     Args:
         limit: the most bytes of an answer that are taken; 0 for any number.
-        take: called with what comes of the body, which is kept here when None. A `Sink` for a handle that writes by itself.
+        take: called with what comes of the body, which is kept here when None. Something with a stream for a `Handle`.
+        is_endless: whether the answer may take any time, as long as something comes.
     """
 
     __slots__ = ("_body", "_heads", "handle")
@@ -90,7 +91,9 @@ class Exchange:
         origin: str,
         request: Request,
         limit: int,
-        take: Callable[[bytes], int | None] | Sink | None = None,
+        take: Callable[[bytes], int | None] | Memory | Sink | None = None,
+        *,
+        is_endless: bool = False,
     ) -> None:
         self.handle = handle
         self._body = bytearray()
@@ -106,7 +109,7 @@ class Exchange:
         handle.setopt(pycurl.HTTPGET, 1)
         pieces = body if isinstance(body, tuple) else (body,)
         size = sum(memoryview(piece).nbytes for piece in pieces)
-        handle.setopt(pycurl.TIMEOUT_MS, 0 if take else int(1000 * (ANSWER_SECONDS + size / SLOWEST)))
+        handle.setopt(pycurl.TIMEOUT_MS, 0 if is_endless else int(1000 * (ANSWER_SECONDS + size / SLOWEST)))
         if method in ("GET", "HEAD"):
             handle.unsetopt(pycurl.CUSTOMREQUEST)
             if method == "HEAD":
@@ -114,14 +117,14 @@ class Exchange:
                 handle.setopt(pycurl.MAXFILESIZE_LARGE, 0)  # what it would be about has any size
             return
         handle.setopt(pycurl.CUSTOMREQUEST, method)
-        if size > _SMALL_BYTES:
+        if size > SMALL_BYTES and isinstance(handle, pycurl.Curl):
             reader = _Reader(pieces, size)
             handle.setopt(pycurl.UPLOAD, 1)
             handle.setopt(pycurl.INFILESIZE_LARGE, size)
             handle.setopt(pycurl.READFUNCTION, reader.read)
             handle.setopt(pycurl.SEEKFUNCTION, reader.seek)
         elif method != "DELETE":
-            handle.setopt(pycurl.POSTFIELDS, b"".join(pieces))
+            handle.setopt(pycurl.POSTFIELDS, b"".join(pieces) if isinstance(handle, pycurl.Curl) else body)
 
     @property
     def status(self) -> int:

@@ -30,7 +30,7 @@ class Saving:
         begin: Callable[[Reply], None],
         came: Callable[[int], None],
     ) -> None:
-        self._exchange = Exchange(handle, origin, request, most, sink)
+        self._exchange = Exchange(handle, origin, request, most, sink, is_endless=True)
         self._handle = handle
         self._sink = sink
         self._begin = begin

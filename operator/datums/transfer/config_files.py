@@ -48,11 +48,16 @@ def to_yaml(document: Any, text: bytes | None = None) -> bytes:
         text: the document as JSON, where the caller has it.
     """
     data = to_json(document) if text is None else text
-    if data[:1] in b'{["' and data.isascii() and b"\x7f" not in data and _NUMBER_WITHIN.search(data) is None:
+    if data[:1] in b'{["' and is_plain(data) and _NUMBER_WITHIN.search(data) is None:
         return data
     if _NOT_YAML.search(data.decode()) is None:
         return data
     return _flow(msgspec.to_builtins(document)).encode()
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether a document's JSON is its YAML as well, if no number in it is a float."""
+    return text.isascii() and b"\x7f" not in text
 
 
 def _flow(value: Any) -> str:

@@ -9,14 +9,15 @@ from typing import TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
-from datums.stores.sink import Sink, in_memory
+from datums.stores.sink import MemoryFile, Sink
 from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Assembly, Segment
-from datums.transfer.fetch_packs import Span, cut
+from datums.transfer.fetch_packs import Span, arrived
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
+from datums.transfer.fetch_unpack import Unpacking
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
 
@@ -30,14 +31,15 @@ class Downloader:
         stopped: set when the rest of the work is pointless.
     """
 
-    def __init__(self, line: Line, shelf: Shelf, arrivals: Arrivals, progress: Progress, stopped: threading.Event) -> None:
+    def __init__(
+        self, line: Line, shelf: Shelf, arrivals: Arrivals, unpacking: Unpacking, progress: Progress, stopped: threading.Event
+    ) -> None:
         self._line = line
         self._shelf = shelf
         self._arrivals = arrivals
         self._progress = progress
         self._stopped = stopped
-        self._unpacking = threading.Lock()
-        """Threads that all write small files only take turns, and each turn costs more than a file."""
+        self._unpacking = unpacking
 
     def uri(self, task: Task) -> str:
         """What a task is about, for messages."""
@@ -70,18 +72,16 @@ class Downloader:
         damaged: list[Wanted] = []
         while left:
             start, end = left[0].offset, left[-1].offset + left[-1].size
-            with in_memory() as (sink, read):
+            with MemoryFile() as memory:
                 failure: StoreError | None = None
                 try:
                     with line.pace.slot():
-                        self._download(left[0].key, sink, lambda _: None, patience, flight, start, end - start)
+                        self._download(left[0].key, memory.sink, lambda _: None, patience, flight, start, end - start)
                 except StoreError as error:
                     failure = error
-                came = list(cut(read(), left))
-                with self._unpacking:
-                    damaged += self._arrivals.take(came, last=False)
+                came = list(arrived(left, memory.sink.position))
+                damaged += self._unpacking.take(memory, came)
                 left = left[len(came) :]
-                del came
             if failure is not None:
                 patience.after(failure)
             else:

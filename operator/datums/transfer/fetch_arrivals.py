@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Loaded
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.whole_files import sha256
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -54,22 +54,24 @@ class Arrivals:
         size = 0
         try:
             for wanted, pieces in files:
-                digest = hashlib.sha256()
-                for piece in pieces:
-                    digest.update(piece)
-                sha256 = digest.hexdigest()
-                if wanted.sha256 and sha256 != wanted.sha256:
+                found = sha256(pieces)
+                if wanted.sha256 and found != wanted.sha256:
                     if last:
-                        raise self.mismatch(wanted, sha256, wanted.size)
+                        raise self.mismatch(wanted, found, wanted.size)
                     damaged.append(wanted)
                     continue
                 self._shelf.write(wanted, pieces)
-                loaded.append(Loaded(wanted.id, wanted.size, sha256))
+                loaded.append(Loaded(wanted.id, wanted.size, found))
                 size += wanted.size
         finally:
             self._shelf.note(loaded)
             self._progress.add(len(loaded), size)
         return damaged
+
+    def unpacked(self, files: Sequence[Wanted]) -> None:
+        """Notes files that lie verified under their final names."""
+        self._shelf.note_as_wanted(files)
+        self._progress.add(len(files), sum(wanted.size for wanted in files))
 
     def done(self, wanted: Wanted, sha256: str) -> None:
         """Notes a file that lies under its final name. Its bytes were counted as they came."""

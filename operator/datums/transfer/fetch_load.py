@@ -17,7 +17,6 @@ from datums.transfer.config_files import write_long_document
 from datums.transfer.fetch_access import uri
 from datums.transfer.fetch_database import discard
 from datums.transfer.fetch_errors import FetchError, failed_reason
-from datums.transfer.fetch_memory import keep_what_was_freed
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_record import Summing, entries, inputs_document, not_reproducible, pin
@@ -27,6 +26,7 @@ from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Spool
 from datums.transfer.fetch_stores import Lines
 from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.memory import collect_rarely, keep_what_was_freed
 from datums.transfer.workers import Stopped, Workers, one_by_one
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Loading:
         return self._guarded(lambda: self._load_only(check))
 
     def _guarded(self, work: Callable[[], T]) -> T:
+        collect_rarely()
         try:
             return work()
         except FetchError as error:
@@ -193,13 +194,15 @@ class Loading:
         from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
+        from datums.transfer.fetch_unpack import Unpacking  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
         queue = Queue(self._spool, shelf, store, streams, stopped)
         arrivals = Arrivals(line, shelf, names, progress)
-        downloader = Downloader(line, shelf, arrivals, progress, stopped)
+        unpacking = Unpacking(arrivals, shelf, self._spool.count_packed(store))
+        downloader = Downloader(line, shelf, arrivals, unpacking, progress, stopped)
         workers: Workers[Any] = Workers(
             queue.take,
             downloader.work,
@@ -211,7 +214,7 @@ class Loading:
         files_ = self._spool.small(store, SMALL_BYTES, certain=True)
         at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
         small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
-        return [(workers, queue.discard), (small, lambda: None)]
+        return [(workers, queue.discard), (small, unpacking.close)]
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):

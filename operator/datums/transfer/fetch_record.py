@@ -11,7 +11,7 @@ from datums.model.commit import Pinned
 from datums.model.links import NO_PIN, Pin
 from datums.model.manifest import Entry, Location
 from datums.model.plan import InputPlan, Source, WebSource
-from datums.transfer.config_files import to_json
+from datums.transfer.config_files import is_plain, to_json
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_wanted import Wanted
 
@@ -97,7 +97,9 @@ def inputs_document(
             if not first:
                 yield b","
             first = False
-            yield _file(plan, wanted, uri(wanted))
+            file = _file(plan, wanted, uri(wanted))
+            text = to_json(file)
+            yield text if not file["metadata"] and is_plain(text) else file  # of its numbers none is a float then
         yield b"]}"
         begin = b","
     yield b"{}" if begin == b"{" else b"}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from datums.transfer.fetch_errors import from_system
 from datums.transfer.fetch_spool import Loaded, Spool
 from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.whole_files import write_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -42,6 +43,8 @@ class Shelf:
     def __init__(self, inputs: Path, names: Sequence[str], spool: Spool) -> None:
         self._bases = [f"{inputs}/{name}/" for name in names]
         self._partial = inputs / _PARTIAL
+        self.partial = str(self._partial)
+        """The directory of files that are not whole yet."""
         self._spool = spool
         self._numbers = count()
         self._lock = threading.Lock()
@@ -76,21 +79,14 @@ class Shelf:
 
     def temporary(self) -> str:
         """A name that no other file has, on the same volume."""
-        return f"{self._partial}/{next(self._numbers)}"
+        return f"{self.partial}/{next(self._numbers)}"
 
     def write(self, wanted: Wanted, pieces: Sequence[Buffer]) -> None:
         """Writes a small file that is in memory, verified."""
-        temporary = self.temporary()
         try:
-            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-            try:
-                for piece in pieces:
-                    write_all(file, piece)
-            finally:
-                os.close(file)
-            os.rename(temporary, self.target(wanted))  # noqa: PTH104  for every small file
+            write_whole(pieces, self.temporary(), self.target(wanted))
         except OSError as error:
-            raise self.failed(error, wanted, temporary) from None
+            raise self.failed(error, wanted) from None
 
     def rename(self, wanted: Wanted, temporary: str) -> None:
         """Gives a verified file its final name."""
@@ -99,10 +95,11 @@ class Shelf:
         except OSError as error:
             raise self.failed(error, wanted, temporary) from None
 
-    def failed(self, error: OSError, wanted: Wanted, temporary: str) -> Exception:
+    def failed(self, error: OSError, wanted: Wanted, temporary: str = "") -> Exception:
         """What a failure means; the partial file is gone."""
         failed = from_system(error, self.target(wanted), max(wanted.size, 0))
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         return failed
 
     def is_whole(self, wanted: Wanted) -> bool:
@@ -116,6 +113,10 @@ class Shelf:
         except OSError:
             return False
         return (size, digest.hexdigest()) == (wanted.size, wanted.sha256)
+
+    def note_as_wanted(self, files: Sequence[Wanted]) -> None:
+        """Notes files that have got their final names, all of whose bytes were promised."""
+        self._spool.mark_as_wanted(sorted(wanted.id for wanted in files))
 
     def note(self, loaded: Sequence[Loaded]) -> None:
         """Notes files that have got their final names; in batches."""
@@ -133,11 +134,3 @@ class Shelf:
             self._notes = []
         if notes:
             self._spool.mark(notes)
-
-
-def write_all(file: int, data: Buffer) -> None:
-    """Writes all of it where the file stands."""
-    written = os.write(file, data)
-    view = memoryview(data)
-    while written < view.nbytes:
-        written += os.write(file, view[written:])

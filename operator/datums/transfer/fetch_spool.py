@@ -230,6 +230,10 @@ class Spool:
         for row in self._base.pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
             yield self._wanted(row)
 
+    def count_packed(self, store: str) -> int:
+        """How many files of a store lie in packs."""
+        return int(self._base.rows("SELECT count(*) FROM file WHERE offset > 0 AND store=?", (store,))[0][0])
+
     def of_input(self, number: int) -> Iterator[Wanted]:
         """The files of an input that are there, by path."""
         query = f"SELECT {_COLUMNS} FROM file WHERE path > ? AND input=? AND done<>{_ABSENT} ORDER BY path"
@@ -254,6 +258,12 @@ class Spool:
             self._db.executemany("UPDATE file SET done=?, size=?, sha256=? WHERE id=?", rows)
             self._db.executemany("UPDATE file SET etag=?, metadata=? WHERE id=?", more)
 
+    def mark_as_wanted(self, ids: Sequence[int]) -> None:
+        """Notes files that have got their final names, of whose bytes nothing new is known."""
+        with self.transaction():
+            for first, last in _runs(ids):
+                self._db.execute("UPDATE file SET done=? WHERE id BETWEEN ? AND ?", (_LOADED, first, last))
+
     # ---- within
 
     def _wanted(self, row: Sequence[Any]) -> Wanted:
@@ -271,3 +281,16 @@ def _row(number: int, link: int, wanted: Wanted) -> tuple[Any, ...]:
         number, wanted.path, link, wanted.store, wanted.key, wanted.offset, wanted.size, wanted.sha256, wanted.etag, wanted.version,
         wanted.datum, metadata,
     )  # fmt: skip
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Of ascending numbers: first and last of those that follow each other without a gap."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None or number != last + 1:
+            if first is not None and last is not None:
+                yield first, last
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield first, last

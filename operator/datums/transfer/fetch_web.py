@@ -14,11 +14,12 @@ from datums.transfer import web
 from datums.transfer.fetch_errors import from_store
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
-from datums.transfer.fetch_shelf import Shelf, write_all
+from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Loaded
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
+from datums.transfer.whole_files import write_all
 
 
 class WebLoader:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from datums.transfer.download import Task
 from datums.transfer.fetch_large import Assembly, Segment
-from datums.transfer.fetch_packs import spans
+from datums.transfer.fetch_packs import span_bytes, spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_small import SMALL_BYTES
 from datums.transfer.fetch_spool import Spool
@@ -34,7 +34,7 @@ class Queue:
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
         self._large = spool.alone(store, _MIDDLE_BYTES, _ANY_SIZE)
-        self._rest = _rest(spool, store)
+        self._rest = _rest(spool, store, span_bytes(threads))
         self._assemblies: list[Assembly] = []
 
     def take(self) -> Task | None:
@@ -74,7 +74,7 @@ class Queue:
             self._changed.notify()  # one more may be begun
 
 
-def _rest(spool: Spool, store: str) -> Iterator[Task]:
+def _rest(spool: Spool, store: str, most: int) -> Iterator[Task]:
     yield from spool.alone(store, SMALL_BYTES, _MIDDLE_BYTES)
-    yield from spans(spool.packed(store))
+    yield from spans(spool.packed(store), most)
     yield from spool.small(store, SMALL_BYTES, certain=False)

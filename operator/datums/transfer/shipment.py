@@ -20,6 +20,7 @@ from datums.transfer.inventory import take_inventory
 from datums.transfer.journal import Committed, Journal
 from datums.transfer.lifeline import Lifeline, Main, StopLine
 from datums.transfer.live import LiveUploads
+from datums.transfer.memory import collect_rarely
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places, drop_undone_takes
 from datums.transfer.rate import Rate
@@ -74,6 +75,7 @@ def ship(paths: ShipPaths, lifeline: Lifeline) -> None:
     """
     termination = Termination()
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # see outputs.is_open_for_writing
+    collect_rarely()
     shipment = Shipment(paths, lifeline)
     shipment.run()
     while not termination.wait(_GATE_SECONDS):
@@ -135,6 +137,7 @@ class Shipment:
     def close(self) -> None:
         """Gives the last report a moment."""
         self._reporter.close(_LAST_REPORT_SECONDS)
+        self._uploader.close()
 
     def _reserve(self) -> None:
         if not self._journal.set:

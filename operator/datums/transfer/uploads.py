@@ -13,6 +13,7 @@ from datums.transfer.buffers import Buffers
 from datums.transfer.crew import Crew
 from datums.transfer.journal import Done, Journal, Slot
 from datums.transfer.outputs import Gone, Refused
+from datums.transfer.packing import Packing
 from datums.transfer.parts import Parts
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places
@@ -70,8 +71,7 @@ class Uploader:
         self._again: set[Slot] = set()
         self._unnoted: list[tuple[Slot, Outcome]] = []
         self._state = threading.Condition()
-        self._building = threading.Lock()
-        """One pack at a time is read, while others are sent: threads that all read small files only take turns."""
+        self._builder = Packing(places)
         self._refusals = False
         self.sent_bytes = journal.bytes
         """Bytes that have arrived in the store so far; for progress only."""
@@ -113,7 +113,12 @@ class Uploader:
             new = [slot for slot in slots if slot not in self._known]
             self._known.update(new)
         if new:
+            self._builder.expect(len(new))
             self._packing.hand(new)
+
+    def close(self) -> None:
+        """Nothing more will be submitted, and all is done with."""
+        self._builder.close()
 
     def wait(self, seconds: float) -> bool:
         """Whether everything that was submitted is done with, after at most `seconds`.
@@ -216,8 +221,7 @@ class Uploader:
         try:
             number = self.insist(self._journal.new_pack)
             view = memoryview(memory)[: packs.PACK_BYTES]
-            with self._building:
-                packed = packs.build(view, number, slots, self._places, final=self.final)
+            packed = self._builder.build(view, number, slots, final=self.final)
             if packed.done:
                 key = layout.pack_key(self._prefix, number)
                 self._store.call(key, lambda store: store.put(key, view[: packed.size]), size=packed.size)

@@ -91,7 +91,8 @@ def test_what_is_sent_arrives_whole_whatever_was_sent_before(kind: Callable[[byt
         assert [put.headers["content-length"] for put in puts] == [str(size) for size in sizes]
         assert {get.method for get in gets} == {"GET"}
         assert {delete.method for delete in deletes} == {"DELETE"}
-        assert len({asked.connection for asked in script.asked}) == 1
+        # Large bodies have a connection of their own.
+        assert len({asked.connection for asked in script.asked}) <= 2
         # What would not be signed is not sent.
         names = {"host", "user-agent", "content-length", "x-empty", "x-size"}
         assert [set(put.headers) for put in puts] == [names] * len(sizes)
