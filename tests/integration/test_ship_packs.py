@@ -100,5 +100,5 @@ def test_thousands_are_packed_by_two_processes(pod: ShipPod) -> None:
         write(pod, path, content)
     outcome = run_to_commit(pod).outputs
     assert (outcome.files, outcome.refused) == (2500, 0)
-    assert len([key for key in pod.store.list(f"{pod.prefix}packs/")]) >= 2
+    assert len(list(pod.store.list(f"{pod.prefix}packs/"))) >= 2
     assert pod.contents() == expected
