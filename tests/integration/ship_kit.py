@@ -41,7 +41,7 @@ NOBODY = 65534
 _AS_USER = """
 import encodings.idna, http.client, http.server, os, resource, sqlite3, sys, urllib.parse, urllib.request, xml.etree.ElementTree
 import datums.stores.s3, datums.stores.s3_listing, datums.stores.s3_parts, datums.stores.s3_requests, datums.stores.upload
-import datums.transfer.local_agent, datums.transfer.shipment
+import datums.stores.libcurl, datums.transfer.local_agent, datums.transfer.pack, datums.transfer.shipment, subprocess
 from datums.transfer import ship
 os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
 os._exit(ship.main())

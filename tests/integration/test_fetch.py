@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import socket
 import stat
 import subprocess
@@ -396,6 +397,7 @@ def test_packed_files_are_loaded_like_others(pod: Pod, count: int) -> None:
     tar = bytearray(pod.store.get(one.location.key))
     tar[one.location.offset + 100] ^= 1
     pod.store.put(one.location.key, bytes(tar))
+    shutil.rmtree(pod.root / "valohai/inputs/all")
     pod.plan(of("all"))
     result = pod.fetch()
     assert result.reason == "InputDigestMismatch"
