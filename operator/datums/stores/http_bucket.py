@@ -118,6 +118,11 @@ class HTTPBucket(Bucket):
     ) -> None:
         if length == 0:
             return
+        if length is not None and length < _ERROR_BYTES:
+            # Of an error no more would be written than of a range, and that would say too little.
+            sink.write(self.read(key, offset, length, etag=etag, version=version))
+            came(length)
+            return
         reading = self._reading(key, offset, length, etag, version)
         size, start = 0, sink.position
 

@@ -24,6 +24,7 @@ __all__ = ["INT", "LARGE", "LONG", "POINTER", "Native", "native"]
 INT, LONG, LARGE, SIZE = ctypes.c_int, ctypes.c_long, ctypes.c_longlong, ctypes.c_size_t
 POINTER, TEXT = ctypes.c_void_p, ctypes.c_char_p
 _UNBUFFERED: Final = 2  # _IONBF of stdio.h
+_CLOSE: Final = 1  # BIO_CLOSE of bio.h
 
 
 class _Cookie(ctypes.Structure):
@@ -47,7 +48,7 @@ class Native:
         self.slist_free = _function(curl, "curl_slist_free_all", None, POINTER)
 
         self.bio_new = _function(curl, "BIO_new", POINTER, POINTER)
-        self.bio_new_fd = _function(curl, "BIO_new_fd", POINTER, INT, INT)
+        self._bio_new_fp = _function(curl, "BIO_new_fp", POINTER, POINTER, INT)
         self.bio_push = _function(curl, "BIO_push", POINTER, POINTER, POINTER)
         self.bio_control = _function(curl, "BIO_ctrl", LONG, POINTER, INT, LONG, POINTER)
         self.bio_read = _function(curl, "BIO_read", INT, POINTER, POINTER, INT)
@@ -57,23 +58,37 @@ class Native:
         self.bio_s_mem = _function(curl, "BIO_s_mem", POINTER)
         self.sha256 = _function(curl, "EVP_sha256", POINTER)
         self.md_new = _function(curl, "EVP_MD_CTX_new", POINTER)
+        self.md_init = _function(curl, "EVP_DigestInit_ex", INT, POINTER, POINTER, POINTER)
         self.md_copy = _function(curl, "EVP_MD_CTX_copy_ex", INT, POINTER, POINTER)
         self.md_free = _function(curl, "EVP_MD_CTX_free", None, POINTER)
 
         self.lseek = _function(libc, "lseek", LARGE, INT, LARGE, INT)
         self.fwrite = _function(libc, "fwrite", SIZE, TEXT, SIZE, SIZE, POINTER)
         self.fclose = _function(libc, "fclose", INT, POINTER)
+        self._fdopen = _function(libc, "fdopen", POINTER, INT, TEXT)
         self._setvbuf = _function(libc, "setvbuf", INT, POINTER, POINTER, INT, SIZE)
         self._fopencookie = _function(libc, "fopencookie", POINTER, POINTER, TEXT, _Cookie)
         self._cookie = _Cookie(None, ctypes.cast(curl.BIO_write, POINTER), None, None)
 
-    def stream(self, bio: int | None) -> int:
+    def bio_of_file(self, file: int) -> int:
+        """A BIO that writes to a descriptor, where that stands; the descriptor stays open when it is freed.
+
+        Raises:
+            OSError: there may be no further descriptor.
+        """
+        # HAZARD: not by `BIO_new_fd`, which returns -1 where a write fails. `fopencookie` wants 0: it would take it for 4 GiB that
+        # were written, and go on behind the buffer's end.
+        return int(self._bio_new_fp(self._unbuffered(self._fdopen(os.dup(file), b"w")), _CLOSE))
+
+    def stream(self, bio: int) -> int:
         """A `FILE *` without a buffer that writes to a BIO.
 
         Raises:
             MemoryError
         """
-        stream = self._fopencookie(bio, b"w", self._cookie) if bio else None
+        return self._unbuffered(self._fopencookie(bio, b"w", self._cookie))
+
+    def _unbuffered(self, stream: int | None) -> int:
         if not stream:
             raise MemoryError(os.strerror(errno.ENOMEM))
         self._setvbuf(stream, None, _UNBUFFERED, 0)

@@ -51,9 +51,10 @@ class Sink:
     def __init__(self, file: int, *, hashed: bool) -> None:
         self._native = native()
         self._file = file
-        self._bio = self._native.bio_new_fd(file, 0)
+        self._bio = self._native.bio_of_file(file)
         self._md: int | None = None
         self._md_before: int | None = None
+        self._digest = ""
         if hashed:
             md, found = self._native.bio_new(self._native.bio_f_md()), POINTER()
             self._native.bio_control(md, _SET_MD, 0, self._native.sha256())
@@ -89,6 +90,13 @@ class Sink:
             os.ftruncate(self._file, self._before)
         return data
 
+    def restart(self) -> None:
+        """Begins anew at the beginning of the file."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        if self._md:
+            self._native.md_init(self._md, self._native.sha256(), None)
+        self.mark()
+
     def write(self, data: Buffer) -> None:
         """Writes all of it.
 
@@ -105,19 +113,23 @@ class Sink:
         Raises:
             OSError
         """
-        # What the call that failed has said is lost between here and there, so it is asked again.
+        # What the call that failed has said is lost between here and there, so it is asked again. Where that does well, there is
+        # room again: something else was removed.
         os.pwrite(self._file, b"\0", self.position)
-        raise OSError(errno.EIO, "what was to be written was not taken whole")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> str:
         """The SHA-256 of what was written, empty where none was to be. The file stays open."""
-        digest = ctypes.create_string_buffer(_DIGEST_BYTES)
-        if self._md:
-            self._native.bio_gets(self._bio, digest, _DIGEST_BYTES)
-            self._native.md_free(self._md_before)
-        self._native.fclose(self.stream)
-        self._native.bio_free(self._bio)
-        return digest.raw.hex() if self._md else ""
+        if self.stream:
+            digest = ctypes.create_string_buffer(_DIGEST_BYTES)
+            if self._md:
+                self._native.bio_gets(self._bio, digest, _DIGEST_BYTES)
+                self._native.md_free(self._md_before)
+                self._digest = digest.raw.hex()
+            self._native.fclose(self.stream)
+            self._native.bio_free(self._bio)
+            self.stream = 0
+        return self._digest
 
 
 class MemoryFile:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datums.stores.sink import Sink
 
 _ERROR_BYTES: Final = 64 << 10
+_JUDGED: Final = (0, pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED)
+"""After these there is a whole header, though nothing was written of the body."""
 
 
 class Saving:
@@ -56,7 +58,7 @@ class Saving:
                 raise self._failure
             self._handle.hand_heads()
             if not self._is_good:
-                if self._is_refusal or (code not in (0, pycurl.E_WRITE_ERROR) and not self._moved):
+                if self._is_refusal or (code not in _JUDGED and not self._moved):
                     self._refuse(code, text)
                     return
                 self._start()

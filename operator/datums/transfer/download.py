@@ -66,6 +66,12 @@ class Downloader:
             self._alone(wanted, flight)
 
     def _span(self, span: Span, flight: Flight) -> None:
+        try:
+            self._spanned(span, flight)
+        except OSError as error:
+            raise self._shelf.failed(error, span.files[0]) from None
+
+    def _spanned(self, span: Span, flight: Flight) -> None:
         patience = self._patience(flight)
         line = self._line
         left = [wanted for wanted in span.files if not self._arrivals.is_there(wanted)]
@@ -122,7 +128,7 @@ class Downloader:
         try:
             self._streamed(segment, flight)
         except OSError as error:
-            raise self._shelf.failed(error, segment.assembly.wanted, segment.assembly.temporary) from None
+            raise self._shelf.failed(error, segment.assembly.wanted) from None
         finally:
             segment.close()
 

@@ -95,7 +95,8 @@ class Assembly:
                     self._make()
             segment.open(os.open(self.temporary, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
-            raise self._shelf.failed(error, self.wanted, self.temporary) from None
+            # The file itself goes with `discard`: other segments may be under way.
+            raise self._shelf.failed(error, self.wanted) from None
 
     def _make(self) -> None:
         self.temporary = self._shelf.temporary()
@@ -135,6 +136,9 @@ class Assembly:
 
     def place(self) -> None:
         """Gives the verified file its final name."""
+        if self.count > 1:
+            # Behind it there may be what came in place of its last segment, and was taken back.
+            os.ftruncate(self._file, self.wanted.size)
         os.fchmod(self._file, _MODE)
         self._close()
         self._shelf.rename(self.wanted, self.temporary)
@@ -198,15 +202,18 @@ class Segment:
             file: a descriptor of its own.
         """
         self._file = file
-        os.lseek(file, self.position, os.SEEK_SET)
-        self.sink = Sink(file, hashed=self.assembly.count == 1)
+        try:
+            os.lseek(file, self.position, os.SEEK_SET)
+            self.sink = Sink(file, hashed=self.assembly.count == 1)
+        except BaseException:
+            os.close(file)
+            raise
 
     def restart(self) -> None:
         """Begins a file of one segment anew: what comes now may be another version."""
-        self.sink.close()
         self.position = 0
         os.ftruncate(self._file, 0)
-        self.open(self._file)
+        self.sink.restart()
 
     def close(self) -> None:
         """Ends writing."""

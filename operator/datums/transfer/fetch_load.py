@@ -193,13 +193,14 @@ class Loading:
             return [(web, lambda: None)]
         from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
+        from datums.transfer.fetch_packs import span_bytes  # noqa: PLC0415
         from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
         from datums.transfer.fetch_unpack import Unpacking  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
-        queue = Queue(self._spool, shelf, store, streams, stopped)
+        queue = Queue(self._spool, shelf, store, streams, span_bytes(streams * self._stores), stopped)
         arrivals = Arrivals(line, shelf, names, progress)
         unpacking = Unpacking(arrivals, shelf, self._spool.count_packed(store))
         downloader = Downloader(line, shelf, arrivals, unpacking, progress, stopped)

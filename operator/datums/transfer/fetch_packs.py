@@ -13,7 +13,7 @@ Arrived: TypeAlias = tuple[Wanted, int]
 """A file, and where in what has come of its span it begins."""
 GAP_BYTES: Final = 64 << 10
 """Between two files; where more lies between them, two requests cost less than reading it."""
-_LEAST_BYTES, _MOST_BYTES = 1 << 20, 4 << 20
+_LEAST_BYTES, _MOST_BYTES = 256 << 10, 4 << 20
 _HELD_BYTES: Final = 64 << 20
 _SPAN_FILES: Final = 1000
 
@@ -25,13 +25,13 @@ class Span(msgspec.Struct):
     """By offset, none overlaps another, each of at least one byte."""
 
 
-def span_bytes(threads: int) -> int:
+def span_bytes(at_once: int) -> int:
     """About the size of one answer, each of which is held in memory.
 
     Args:
-        threads: as many answers there are at once.
+        at_once: as many answers there are, from all stores.
     """
-    return max(_LEAST_BYTES, min(_MOST_BYTES, _HELD_BYTES // threads))
+    return max(_LEAST_BYTES, min(_MOST_BYTES, _HELD_BYTES // at_once))
 
 
 def spans(files: Iterable[Wanted], most: int) -> Iterator[Span]:

@@ -58,7 +58,7 @@ class Shelf:
             made = self._partial
             made.mkdir(exist_ok=True)
             for left in made.iterdir():
-                left.unlink()
+                left.unlink(missing_ok=True)  # a second process may outlive the first by a moment
             for number, path in self._spool.directories():
                 made = Path(self._bases[number] + path)
                 made.mkdir(exist_ok=True)

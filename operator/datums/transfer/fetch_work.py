@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from datums.transfer.download import Task
 from datums.transfer.fetch_large import Assembly, Segment
-from datums.transfer.fetch_packs import span_bytes, spans
+from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_small import SMALL_BYTES
 from datums.transfer.fetch_spool import Spool
@@ -25,16 +25,17 @@ class Queue:
     Args:
         store: its name.
         threads: how many take from it.
+        span_bytes: about as much of a pack is read at once.
     """
 
-    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, stopped: threading.Event) -> None:
+    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, span_bytes: int, stopped: threading.Event) -> None:
         self._shelf = shelf
         self._window = max(2, min(16, threads))
         self._stopped = stopped
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
         self._large = spool.alone(store, _MIDDLE_BYTES, _ANY_SIZE)
-        self._rest = _rest(spool, store, span_bytes(threads))
+        self._rest = _rest(spool, store, span_bytes)
         self._assemblies: list[Assembly] = []
 
     def take(self) -> Task | None:

@@ -16,6 +16,7 @@ from typing import Final
 
 _MANY: Final = 2000
 """For fewer files, the start of a process costs more than it saves."""
+_END_SECONDS: Final = 5.0
 _HEAD_BYTES: Final = 8
 _MOST_FILES: Final = 8
 _KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL")
@@ -68,12 +69,18 @@ class Second:
             except (OSError, EOFError) as error:
                 self._is_lost = True
                 raise Lost(str(error)) from None
+            except BaseException:
+                self._is_lost = True  # or the next call would get the answer to this one
+                raise
 
     def close(self) -> None:
-        """Ends it, once it has done what it was asked for."""
-        with self._lock:
-            self._is_lost = True
-            self._socket.close()
+        """Ends it, once it has done what it was asked for or has had the time for that."""
+        if not self._lock.acquire(timeout=_END_SECONDS):
+            self._process.kill()
+            self._lock.acquire()
+        self._is_lost = True
+        self._socket.close()
+        self._lock.release()
         self._process.wait()
 
 

@@ -55,7 +55,7 @@ def unpack(order: Order, memory: memoryview) -> Unpacked:
             damaged.append(position)
             continue
         try:
-            write_whole(pieces, f"{order.partial}/unpacked-{next(_numbers)}", target)
+            write_whole(pieces, f"{order.partial}/{os.getpid()}-{next(_numbers)}", target)
         except OSError as error:
             return Unpacked(damaged, position, error.errno or 0)
     return Unpacked(damaged)

@@ -31,8 +31,8 @@ def write_whole(pieces: Sequence[Buffer], temporary: str, target: str) -> None:
     Raises:
         OSError: nothing is left of it.
     """
+    file = os.open(temporary, _FLAGS, 0o444)
     try:
-        file = os.open(temporary, _FLAGS, 0o444)
         try:
             for piece in pieces:
                 write_all(file, piece)

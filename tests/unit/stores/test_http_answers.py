@@ -15,14 +15,19 @@ from datums.stores.protocol import Store
 from tests.unit.stores.saved import Saved
 from tests.unit.stores.scripted import NO_LENGTH, Asked, Say, Scripted, serving
 
-KEY = {"AZURE_STORAGE_KEY": base64.b64encode(b"key").decode()}
+KEY = {
+    "AZURE_STORAGE_KEY": base64.b64encode(b"key").decode(),
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+}
 PAGE = Say(200, b"<html><body>Welcome</body></html>")
 TAG = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
 
 
-def store_at(script: Scripted, kind: Literal["gcs", "azure"], *, anonymous: bool = False) -> Store:
+def store_at(script: Scripted, kind: Literal["s3", "gcs", "azure"], *, anonymous: bool = False) -> Store:
     access = StoreAccess(
-        kind=kind, name="a/b", bucket="raw", account="acme", prefix="d", endpoint=script.url, anonymous=anonymous
+        kind=kind, name="a/b", bucket="raw", account="acme", prefix="d", endpoint=script.url, anonymous=anonymous,
+        region="here" if kind == "s3" else "", force_path_style=kind == "s3",
     )  # fmt: skip
     return open_store(access, {} if anonymous else KEY)
 
@@ -98,3 +103,30 @@ def test_whether_a_generation_was_replaced_is_asked_once() -> None:
         with pytest.raises(errors.Changed):
             store.download("x", saved.sink, lambda _: None, 0, 5, version="7")
         assert asked == ["HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ExpiredToken", errors.CredentialExpired),
+        ("NoSuchBucket", errors.BucketNotFound),
+        ("RequestTimeTooSkewed", errors.ClockSkew),
+    ],
+)
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_what_an_error_says_does_not_depend_on_how_much_was_asked_for(code: str, kind: type[Exception], length: int) -> None:
+    body = f"<Error><Code>{code}</Code><Message>{'no ' * 100}</Message></Error>".encode()
+    with serving(Say(404 if code == "NoSuchBucket" else 400 if code == "ExpiredToken" else 403, body)) as script:
+        saved = Saved()
+        with pytest.raises(kind):
+            store_at(script, "s3").download("x", saved.sink, saved.count, 0, length)
+        assert saved.data == b""
+
+
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_a_page_in_place_of_a_range_is_no_such_service(length: int) -> None:
+    with serving(Say(200, b"<html>" * 50_000)) as script:
+        saved = Saved()
+        with pytest.raises(errors.EndpointUnreachable):
+            store_at(script, "s3").download("x", saved.sink, saved.count, 0, length)
+        assert saved.data == b""

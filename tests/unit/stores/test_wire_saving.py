@@ -9,11 +9,13 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from datums.stores.native import native
 from datums.stores.sink import Sink
 from datums.stores.wire import Request, Wire, WireError
 from tests.faults.certificates import Certificates
@@ -179,3 +181,45 @@ def test_nothing_is_lost_of_what_is_begun_anew() -> None:
             saved.from_wire(wire)
         assert os.fstat(saved.file).st_size == saved.sink.position == MIB + 1
         assert saved.from_wire(wire) == body("/1") + body("/2")
+
+
+def test_where_a_write_fails_nothing_else_is_written() -> None:
+    """A pipe that takes nothing for a moment; glibc would go on behind the end of what was to be written."""
+    ours, theirs = os.pipe2(os.O_NONBLOCK)
+    stream = native().stream(native().bio_of_file(theirs))
+    with suppress(BlockingIOError):
+        while True:
+            os.write(theirs, bytes(4096))
+    assert native().fwrite(b"x" * 4096, 1, 4096, stream) == 0
+    got = bytearray()
+    with suppress(BlockingIOError):
+        while True:
+            got += os.read(ours, 1 << 20)
+    assert set(got) == {0}
+    assert native().fwrite(b"abc", 1, 3, stream) == 3
+    assert os.read(ours, 10) == b"abc"
+    for end in (ours, theirs):
+        os.close(end)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_what_is_taken_back_was_never_there(hashed: bool, tmp_path: Path) -> None:
+    with (tmp_path / "x").open("w+b", buffering=0) as file:
+        sink = Sink(file.fileno(), hashed=hashed)
+        sink.write(b"abc")
+        sink.mark()
+        sink.write(b"an error")
+        assert sink.take_back(5) == b"an er"
+        assert sink.position == 3
+        sink.write(b"def")
+        assert sink.close() == sink.close() == (hashlib.sha256(b"abcdef").hexdigest() if hashed else "")
+        assert os.pread(file.fileno(), 6, 0) == b"abcdef"
+
+
+def test_what_begins_anew_is_hashed_anew(tmp_path: Path) -> None:
+    with (tmp_path / "x").open("w+b", buffering=0) as file:
+        sink = Sink(file.fileno(), hashed=True)
+        sink.write(b"abc")
+        sink.restart()
+        sink.write(b"de")
+        assert sink.close() == hashlib.sha256(b"de").hexdigest()

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from datums.stores.sink import MemoryFile
@@ -193,3 +194,66 @@ def test_a_lost_process_is_lost_for_good() -> None:
         with pytest.raises(Lost):
             lost.call(b"", ())
     lost.close()
+
+
+def test_one_that_is_stuck_holds_nobody_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second, "_END_SECONDS", 0.2)
+    stuck = Second("datums.transfer.unpack")
+    stuck._process.send_signal(signal.SIGSTOP)
+    failed: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            stuck.call(b"", ())
+        except Lost as error:
+            failed.append(error)
+
+    calling = threading.Thread(target=call)
+    calling.start()
+    while not stuck._lock.locked():
+        time.sleep(0.01)
+    stuck.close()
+    calling.join(5)
+    assert len(failed) == 1
+    assert stuck._process.returncode == -signal.SIGKILL
+
+
+def test_an_answer_is_to_the_call_and_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    confused = Second("datums.transfer.unpack")
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "_receive", fail)
+        with pytest.raises(MemoryError):
+            confused.call(b"", ())
+    with pytest.raises(Lost):
+        confused.call(b"", ())
+    confused._process.kill()
+    confused.close()
+
+
+def test_two_of_them_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    """As where two stores have packs: both write in one directory."""
+    (tmp_path / "partial").mkdir()
+    data = os.urandom(1000)
+    digest = hashlib.sha256(data).hexdigest()
+    answers: list[bytes] = []
+
+    def work(name: str) -> None:
+        process = Second("datums.transfer.unpack")
+        with MemoryFile() as memory:
+            memory.sink.write(data)
+            (tmp_path / name).mkdir()
+            files = [Packed(0, len(data), digest, str(tmp_path / name / str(n))) for n in range(2000)]
+            order = msgspec.msgpack.encode(Order(str(tmp_path / "partial"), files))
+            answers.extend(process.call(order, [memory.file]) for _ in range(2))
+        process.close()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [msgspec.msgpack.decode(answer, type=Unpacked) for answer in answers] == [Unpacked([])] * 4
+    assert all((tmp_path / name / str(n)).read_bytes() == data for name in "ab" for n in range(2000))
