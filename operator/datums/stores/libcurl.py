@@ -15,7 +15,7 @@ from datums.stores.sink import Memory
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_ERROR_BUFFER, _HEADER_DATA, _ERROR_BYTES = 10010, 10029, 256  # of curl.h; pycurl has no names for them
+_ERROR_BUFFER, _HEADER_DATA, _PROGRESS_DATA, _ERROR_BYTES = 10010, 10029, 10057, 256  # of curl.h; pycurl has no names for them
 _POINTERS, _LARGE, _BLOBS = 10000, 30000, 40000
 _COPY: Final = 1  # CURL_BLOB_COPY
 _Moving = ctypes.CFUNCTYPE(INT, POINTER, *[LARGE] * 4)
@@ -86,6 +86,16 @@ class Handle:
         self._kept.pop(option, None)
         if option == pycurl.HEADERFUNCTION:
             self._take_head = None
+
+    def go_on_while_empty(self, text: ctypes.Array[ctypes.c_char]) -> None:
+        """Has libcurl ask a C string whether to go on, instead of what is told of progress. To be called by that.
+
+        Args:
+            text: to be kept until the request has ended.
+        """
+        # HAZARD: the function that is called now must be there until it has returned, so it stays in `_kept`.
+        self._set(_PROGRESS_DATA, text)
+        self._set(pycurl.XFERINFOFUNCTION, self._native.strlen)
 
     def hand_heads(self) -> None:
         """Hands on the lines of the header that have come."""

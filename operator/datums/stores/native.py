@@ -64,6 +64,7 @@ class Native:
 
         self.lseek = _function(libc, "lseek", LARGE, INT, LARGE, INT)
         self.fwrite = _function(libc, "fwrite", SIZE, TEXT, SIZE, SIZE, POINTER)
+        self.strlen = _function(libc, "strlen", SIZE, TEXT)
         self.fclose = _function(libc, "fclose", INT, POINTER)
         self._fdopen = _function(libc, "fdopen", POINTER, INT, TEXT)
         self._setvbuf = _function(libc, "setvbuf", INT, POINTER, POINTER, INT, SIZE)

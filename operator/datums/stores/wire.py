@@ -19,7 +19,7 @@ import pycurl
 from datums.stores.wire_batch import WireBatch
 from datums.stores.wire_bodies import RECEIVED_AT_ONCE, Incoming
 from datums.stores.wire_exchange import SLOWEST, SMALL_BYTES, Exchange, Reply, Request, WireError
-from datums.stores.wire_saving import Saving
+from datums.stores.wire_watch import Watch
 
 if TYPE_CHECKING:
     from datums.stores.libcurl import Handle
@@ -70,6 +70,7 @@ class Wire:
         self._handles: list[pycurl.Curl] = []
         self._pulled: list[tuple[pycurl.CurlMulti, pycurl.Curl]] = []
         self._native: list[Handle] = []
+        self._watch = Watch()
 
     def send(self, request: Request, limit: int) -> Reply:
         """Sends a request and takes its answer.
@@ -145,8 +146,10 @@ class Wire:
             WireError: it ends before its time; what came is written.
             OSError: the file cannot be written.
         """
+        from datums.stores.wire_saving import Saving  # noqa: PLC0415  some milliseconds, for ctypes
+
         with self._native_handle() as handle:
-            saving = Saving(handle, self._origin, request, sink, most, begin, came)
+            saving = Saving(handle, self._origin, request, sink, most, begin, came, self._watch)
             try:
                 saving.run()
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from datums.stores.wire_exchange import Exchange, Reply, Request, WireError
 if TYPE_CHECKING:
     from datums.stores.libcurl import Handle
     from datums.stores.sink import Sink
+    from datums.stores.wire_watch import Watch
 
 _ERROR_BYTES: Final = 64 << 10
 _JUDGED: Final = (0, pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED)
@@ -31,12 +33,16 @@ class Saving:
         most: int,
         begin: Callable[[Reply], None],
         came: Callable[[int], None],
+        watch: Watch,
     ) -> None:
         self._exchange = Exchange(handle, origin, request, most, sink, is_endless=True)
         self._handle = handle
         self._sink = sink
         self._begin = begin
         self._came = came
+        self._watch = watch
+        self._is_enough = ctypes.create_string_buffer(2)
+        """A C string: libcurl goes on as long as it is empty."""
         self._seen = sink.position
         self._is_good = False
         self._failure: BaseException | None = None
@@ -53,6 +59,7 @@ class Saving:
             BaseException: what `begin` and `came` raise.
         """
         code, text = self._handle.perform()
+        self._watch.remove(self)
         try:
             if self._failure is not None:
                 raise self._failure
@@ -72,6 +79,14 @@ class Saving:
         if code:
             raise WireError(explain(self._handle, code, text))
 
+    def look_after(self) -> None:
+        """Tells what has come. To be called as long as it is watched."""
+        try:
+            self._tell(self._moved)
+        except BaseException as error:  # noqa: BLE001  raised where it was asked for
+            self._failure = error
+            self._is_enough[0] = b"!"
+
     def end(self) -> None:
         """Lets go of what the handle would keep until its next request."""
         self._exchange.end()
@@ -88,7 +103,7 @@ class Saving:
         return self._sink.position - self._seen
 
     def _look(self) -> bool:
-        """As bytes come, and every second: whether to go on."""
+        """Until bytes come that are wanted, and every second: whether to go on."""
         try:
             moved = self._moved
             if moved and not self._is_good:
@@ -97,6 +112,8 @@ class Saving:
                     return moved < _ERROR_BYTES  # the beginning of an error says enough
                 self._start()
             self._tell(moved)
+            if self._is_good and self._watch.add(self):
+                self._handle.go_on_while_empty(self._is_enough)
         except BaseException as error:  # noqa: BLE001  raised where it was asked for
             self._failure = error
             return False
