@@ -10,6 +10,7 @@ import msgspec
 
 from datums.transfer import packs
 from datums.transfer.journal import Slot
+from datums.transfer.outputs import Refused, read_exactly
 from datums.transfer.places import Places
 from datums.transfer.second import Lost, Turns
 
@@ -42,7 +43,7 @@ class Packing:
         """`packs.build`."""
         with self._turns.turn() as second:
             if second is not None:
-                with suppress(Lost, OSError):  # then it is done here
+                with suppress(Lost, OSError, Refused):  # then it is done here
                     return self._elsewhere(second, memory, number, slots, final=final)
             return packs.build(memory, number, slots, self._places, final=final)
 
@@ -54,9 +55,8 @@ class Packing:
             os.ftruncate(file, packs.PACK_BYTES)
             order = msgspec.msgpack.encode(Order(number, slots, final))
             packed = msgspec.msgpack.decode(second.call(order, [file, self._places.files, self._places.taken]), type=packs.Packed)
-            got = 0
-            while got < packed.size:
-                got += os.preadv(file, [memory[got : packed.size]], got)
+            if not read_exactly(file, memory[: packed.size]):
+                raise Lost("the pack is shorter than it was said to be")
             return packed
         finally:
             os.close(file)
