@@ -27,7 +27,6 @@ from bench.workloads import Trees, Workload
 
 _SHM = Path("/dev/shm")
 _ROOM = 10 << 30
-_TOUCHED = 5 << 30
 
 
 def main() -> None:
@@ -106,19 +105,9 @@ def _scratch(work: Path | None) -> Iterator[Path]:
         work = _SHM
     made = Path(tempfile.mkdtemp(prefix="datums-bench-", dir=work))
     try:
-        _touch(made / "touched")
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _touch(path: Path) -> None:
-    """Has a virtual machine's memory backed by its host before anything is measured: the first to touch a page pays for that."""
-    with path.open("wb", buffering=0) as file:
-        block = bytes(1 << 20)
-        for _ in range(_TOUCHED >> 20):
-            file.write(block)
-    path.unlink()
 
 
 if __name__ == "__main__":
