@@ -18,7 +18,7 @@ import pytest
 from datums.stores import errors
 from datums.stores.probe import probe
 from datums.stores.protocol import Store
-from datums.stores.sink import Sink
+from datums.stores.sink import FileSink
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Script
 
@@ -176,7 +176,7 @@ class StoreContract:
         def loaded(key: str, *place: Any, **pin: Any) -> bytes:
             came: list[int] = []
             with (tmp_path / "x").open("w+b", buffering=0) as file:
-                sink = Sink(file.fileno(), hashed=True)
+                sink = FileSink(file.fileno(), hashed=True)
                 try:
                     store.download(key, sink, came.append, *place, **pin)
                 finally:
@@ -195,7 +195,7 @@ class StoreContract:
         assert loaded("x", 3, 0) == loaded("empty") == b""
         for _ in range(3):
             with (tmp_path / "y").open("w+b") as file, pytest.raises(KeyError):
-                store.download("x", Sink(file.fileno(), hashed=False), stop)
+                store.download("x", FileSink(file.fileno(), hashed=False), stop)
         with pytest.raises(errors.NotFound):
             loaded("nothing")
         with pytest.raises(errors.Changed):

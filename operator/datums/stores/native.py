@@ -66,6 +66,9 @@ class Native:
         self.fwrite = _function(libc, "fwrite", SIZE, TEXT, SIZE, SIZE, POINTER)
         self.strlen = _function(libc, "strlen", SIZE, TEXT)
         self.fclose = _function(libc, "fclose", INT, POINTER)
+        self.ftello = _function(libc, "ftello", LARGE, POINTER)
+        self.fseeko = _function(libc, "fseeko", INT, POINTER, LARGE, INT)
+        self._fmemopen = _function(libc, "fmemopen", POINTER, POINTER, SIZE, TEXT)
         self._fdopen = _function(libc, "fdopen", POINTER, INT, TEXT)
         self._setvbuf = _function(libc, "setvbuf", INT, POINTER, POINTER, INT, SIZE)
         self._fopencookie = _function(libc, "fopencookie", POINTER, POINTER, TEXT, _Cookie)
@@ -88,6 +91,14 @@ class Native:
             MemoryError
         """
         return self._unbuffered(self._fopencookie(bio, b"w", self._cookie))
+
+    def stream_of_memory(self, address: int, size: int) -> int:
+        """A `FILE *` that writes to memory, from its beginning, as long as that lasts.
+
+        Raises:
+            MemoryError
+        """
+        return self._unbuffered(self._fmemopen(address, size, b"w"))
 
     def _unbuffered(self, stream: int | None) -> int:
         if not stream:

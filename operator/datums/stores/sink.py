@@ -1,12 +1,12 @@
-"""Where an answer goes that libcurl writes by itself: a file, hashed on its way, or memory."""
+"""Where an answer goes that libcurl writes by itself: a file, hashed on its way. `sink_memory` has others."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
-from typing import TYPE_CHECKING, Final, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
 
 from datums.stores.native import POINTER, native
 
@@ -40,12 +40,54 @@ class Memory:
         return data
 
 
-class Sink:
-    """A file. For one thread at a time; to be closed.
+class Sink(ABC):
+    """What an answer is written to. For one thread at a time; any may ask for the position."""
+
+    stream: int
+    """A `FILE *`."""
+
+    @property
+    @abstractmethod
+    def position(self) -> int:
+        """Where the next byte goes."""
+
+    @abstractmethod
+    def mark(self) -> None:
+        """What is written from now on can be taken back."""
+
+    @abstractmethod
+    def take_back(self, most: int) -> bytearray:
+        """Takes back what was written since the mark; its first bytes.
+
+        Args:
+            most: so many of them.
+        """
+
+    @abstractmethod
+    def fail(self) -> None:
+        """Raises what keeps it from being written.
+
+        Raises:
+            OSError
+        """
+
+    def write(self, data: Buffer) -> None:
+        """Writes all of it.
+
+        Raises:
+            OSError
+        """
+        data = bytes(data)
+        if native().fwrite(data, 1, len(data), self.stream) != len(data):
+            self.fail()
+
+
+class FileSink(Sink):
+    """A file; to be closed.
 
     Args:
-        file: a descriptor to read and write, not to be closed before; is written where it stands.
-        hashed: whether there is to be a digest. Nobody else writes the file then.
+        file: a descriptor to read and write, not to be closed before; is written where it stands, by nobody else.
+        hashed: whether there is to be a digest.
     """
 
     def __init__(self, file: int, *, hashed: bool) -> None:
@@ -62,32 +104,24 @@ class Sink:
             self._bio = self._native.bio_push(md, self._bio)
             self._md, self._md_before = found.value, self._native.md_new()
         self.stream = self._native.stream(self._bio)
-        """A `FILE *`."""
         self.mark()
 
     @property
     def position(self) -> int:
-        """Where the next byte goes."""
         # Not by `os.lseek`, which gives the interpreter's lock away: this is asked a thousand times a second.
         return int(self._native.lseek(self._file, 0, os.SEEK_CUR))
 
     def mark(self) -> None:
-        """What is written from now on can be taken back."""
         self._before = self.position
         if self._md:
             self._native.md_copy(self._md_before, self._md)
 
     def take_back(self, most: int) -> bytearray:
-        """Takes back what was written since the mark; its first bytes.
-
-        Args:
-            most: so many of them.
-        """
         data = bytearray(os.pread(self._file, min(most, self.position - self._before), self._before))
         os.lseek(self._file, self._before, os.SEEK_SET)
+        os.ftruncate(self._file, self._before)
         if self._md:
             self._native.md_copy(self._md, self._md_before)
-            os.ftruncate(self._file, self._before)
         return data
 
     def restart(self) -> None:
@@ -97,22 +131,7 @@ class Sink:
             self._native.md_init(self._md, self._native.sha256(), None)
         self.mark()
 
-    def write(self, data: Buffer) -> None:
-        """Writes all of it.
-
-        Raises:
-            OSError
-        """
-        data = bytes(data)
-        if self._native.fwrite(data, 1, len(data), self.stream) != len(data):
-            self.fail()
-
     def fail(self) -> None:
-        """Raises what keeps the file from being written.
-
-        Raises:
-            OSError
-        """
         # What the call that failed has said is lost between here and there, so it is asked again. Where that does well, there is
         # room again: something else was removed.
         os.pwrite(self._file, b"\0", self.position)
@@ -130,23 +149,3 @@ class Sink:
             self._native.bio_free(self._bio)
             self.stream = 0
         return self._digest
-
-
-class MemoryFile:
-    """A file that is nowhere but in memory, as long as it is entered."""
-
-    def __enter__(self) -> Self:
-        self.file = os.memfd_create("datums", os.MFD_CLOEXEC)
-        self.sink = Sink(self.file, hashed=False)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.sink.close()
-        os.close(self.file)
-
-    def read(self) -> memoryview:
-        """What is in it; lasts as long as it is looked at."""
-        size = self.sink.position
-        if not size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(self.file, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ))

@@ -9,14 +9,16 @@ from typing import TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
-from datums.stores.sink import MemoryFile, Sink
+from datums.stores.sink import Sink
+from datums.stores.sink_memory import MemoryFile
 from datums.transfer.fetch_arrivals import Arrivals
-from datums.transfer.fetch_large import Assembly, Segment
+from datums.transfer.fetch_large import Segment
 from datums.transfer.fetch_packs import Span, arrived
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
+from datums.transfer.fetch_stream import Alone, Stream
 from datums.transfer.fetch_unpack import Unpacking
 from datums.transfer.fetch_wanted import Wanted
 from datums.transfer.flights import Flight
@@ -95,73 +97,68 @@ class Downloader:
         for wanted in damaged:
             self._file(wanted, flight)
 
-    def _segment(self, segment: Segment, flight: Flight, *, last: bool = False) -> None:
-        assembly = segment.assembly
-        wanted = assembly.wanted
+    def _segment(self, segment: Segment, flight: Flight) -> None:
+        assembly, wanted = segment.assembly, segment.wanted
+        assembly.open()
         self._stream(segment, flight)
-        try:
-            if not assembly.ended(segment):
-                return
-        except OSError as error:
-            raise self._shelf.failed(error, wanted, assembly.temporary) from None
-        if wanted.sha256 not in ("", assembly.digest):
-            if last:
-                raise self._arrivals.mismatch(wanted, assembly.digest, wanted.size)
-            # Perhaps it was damaged on its way.
-            self._progress.add(0, -wanted.size)
-            assembly.discard()
-            self._alone(wanted, flight)
+        if not assembly.ended(segment):
             return
-        assembly.place()
-        self._arrivals.done(wanted, assembly.digest)
+        if wanted.sha256 in ("", assembly.digest):
+            assembly.place()
+            self._arrivals.done(wanted, assembly.digest)
+            return
+        # Perhaps it was damaged on its way.
+        self._progress.add(0, -wanted.size)
+        assembly.discard()
+        self._alone(wanted, flight)
 
     def _alone(self, wanted: Wanted, flight: Flight) -> None:
         """Loads a file of any size in one stream."""
-        assembly = Assembly(wanted, self._shelf, in_segments=False)
+        alone = Alone(wanted, self._shelf)
         try:
-            self._segment(assembly.take(), flight, last=True)
+            self._stream(alone, flight, None if wanted.is_pinned else alone.restart)
+            digest = alone.close()
+            if wanted.sha256 not in ("", digest):
+                raise self._arrivals.mismatch(wanted, digest, wanted.size)
+            alone.place()
         finally:
-            assembly.discard()
+            alone.discard()
+        self._arrivals.done(wanted, digest)
 
-    def _stream(self, segment: Segment, flight: Flight) -> None:
-        segment.assembly.open(segment)
+    def _stream(self, stream: Stream, flight: Flight, restart: Callable[[], None] | None = None) -> None:
         try:
-            self._streamed(segment, flight)
+            self._streamed(stream, flight, restart)
         except OSError as error:
-            raise self._shelf.failed(error, segment.assembly.wanted) from None
-        finally:
-            segment.close()
+            raise self._shelf.failed(error, stream.wanted) from None
 
-    def _streamed(self, segment: Segment, flight: Flight) -> None:
+    def _streamed(self, stream: Stream, flight: Flight, restart: Callable[[], None] | None) -> None:
         patience = self._patience(flight)
-        line, wanted = self._line, segment.assembly.wanted
-        while segment.left > 0 or (segment.is_open and not segment.position):
+        line, wanted = self._line, stream.wanted
+        count = partial(self._progress.add, 0)
+        while stream.left > 0 or (stream.is_open and not stream.position):
             try:
                 with line.pace.slot():
-                    length = None if segment.is_open else segment.left
-                    start = wanted.offset + segment.position
-                    count = partial(self._progress.add, 0)
+                    length = None if stream.is_open else stream.left
+                    start = wanted.offset + stream.position
                     self._download(
-                        wanted.key, segment.sink, count, patience, flight, start, length, etag=wanted.etag, version=wanted.version
+                        wanted.key, stream.sink, count, patience, flight, start, length, etag=wanted.etag, version=wanted.version
                     )
             except StoreError as error:
-                segment.position = segment.sink.position
                 patience.after(error)
-                if segment.position and not wanted.is_pinned:
-                    self._progress.add(0, -segment.position)
-                    segment.restart()
+                if stream.position and restart:
+                    self._progress.add(0, -stream.position)
+                    restart()
                 continue
-            segment.position = segment.sink.position
             line.pace.went_well()
             break
-        if segment.left and wanted.sha256:
+        if stream.left and wanted.sha256:
             raise errors.Corrupt(
-                f"DataStore {wanted.store}: {flight.uri} ends {segment.left} bytes before byte {wanted.offset + wanted.size}",
+                f"DataStore {wanted.store}: {flight.uri} ends {stream.left} bytes before byte {wanted.offset + wanted.size}",
                 store=wanted.store,
                 key=wanted.key,
             )
-        if segment.left:
-            raise self._arrivals.changed(wanted, segment.position)
+        if stream.left:
+            raise self._arrivals.changed(wanted, stream.position)
 
     def _download(
         self,
@@ -195,4 +192,4 @@ class Downloader:
 def _first(task: Task) -> Wanted:
     if isinstance(task, Span):
         return task.files[0]
-    return task.assembly.wanted if isinstance(task, Segment) else task
+    return task.wanted if isinstance(task, Segment) else task

@@ -43,6 +43,8 @@ _MAX_THREADS: Final = 64
 _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
 _HELD_BYTES: Final = 32 << 20
+_SEGMENTS: Final = 16
+"""So many of large files are in memory at once, of all stores."""
 _MUCH_BYTES: Final = 256 << 20
 _FOR_ONE_FILE: Final = 16
 _FORGET: Final = frozenset((Failed.INPUT_CHANGED, Failed.INPUT_DIGEST_MISMATCH))
@@ -200,7 +202,8 @@ class Loading:
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
-        queue = Queue(self._spool, shelf, store, streams, span_bytes(streams * self._stores), stopped)
+        blocks = max(2, min(streams, _SEGMENTS // self._stores))
+        queue = Queue(self._spool, shelf, store, blocks, span_bytes(streams * self._stores), stopped)
         arrivals = Arrivals(line, shelf, names, progress)
         unpacking = Unpacking(arrivals, shelf, self._spool.count_packed(store))
         downloader = Downloader(line, shelf, arrivals, unpacking, progress, stopped)

@@ -17,7 +17,7 @@ from datums.transfer.second import Lost, Second, Turns
 from datums.transfer.unpack import Order, Packed, Unpacked
 
 if TYPE_CHECKING:
-    from datums.stores.sink import MemoryFile
+    from datums.stores.sink_memory import MemoryFile
 
 
 class Unpacking:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from datums.transfer.download import Task
-from datums.transfer.fetch_large import Assembly, Segment
+from datums.transfer.fetch_large import Assembly, Blocks, Segment
 from datums.transfer.fetch_packs import spans
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_small import SMALL_BYTES
@@ -24,13 +24,13 @@ class Queue:
 
     Args:
         store: its name.
-        threads: how many take from it.
+        blocks: how many segments are in memory at once.
         span_bytes: about as much of a pack is read at once.
     """
 
-    def __init__(self, spool: Spool, shelf: Shelf, store: str, threads: int, span_bytes: int, stopped: threading.Event) -> None:
+    def __init__(self, spool: Spool, shelf: Shelf, store: str, blocks: int, span_bytes: int, stopped: threading.Event) -> None:
         self._shelf = shelf
-        self._window = max(2, min(16, threads))
+        self._blocks = Blocks(blocks, self._moved_on)
         self._stopped = stopped
         self._changed = threading.Condition()
         self._open: list[Assembly] = []
@@ -57,18 +57,19 @@ class Queue:
             assembly.discard()
 
     def _segment(self) -> Task | None:
-        while True:
-            self._open = [assembly for assembly in self._open if not assembly.is_begun]
-            ready = [(ahead, n) for n, assembly in enumerate(self._open) if (ahead := assembly.ahead) is not None]
-            if ready:
-                return self._open[min(ready)[1]].take()
-            if len(self._open) >= _LARGE_AT_ONCE or (wanted := next(self._large, None)) is None:
-                return None
-            if wanted.loaded or not wanted.is_pinned:
-                return wanted
-            assembly = Assembly(wanted, self._shelf, self._window, self._moved_on)
-            self._open.append(assembly)
-            self._assemblies = [one for one in self._assemblies if not one.is_over] + [assembly]
+        self._open = [assembly for assembly in self._open if not assembly.is_begun]
+        assembly = min(self._open, key=lambda one: one.ahead, default=None)
+        if (assembly is None or assembly.is_behind) and len(self._open) < _LARGE_AT_ONCE:
+            wanted = next(self._large, None)
+            if wanted is not None:
+                if wanted.loaded or not wanted.is_pinned:
+                    return wanted
+                assembly = Assembly(wanted, self._shelf, self._blocks)
+                self._open.append(assembly)
+                self._assemblies = [one for one in self._assemblies if not one.is_over] + [assembly]
+        if assembly is None or (block := self._blocks.lend()) is None:
+            return None
+        return assembly.take(block)
 
     def _moved_on(self) -> None:
         with self._changed:

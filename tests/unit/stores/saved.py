@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from datums.stores.sink import Sink
+from datums.stores.sink import FileSink
 from datums.stores.wire import Reply, Request, Wire
 
 
@@ -20,7 +20,7 @@ class Saved:
         self.came: list[int] = []
         self._most = most
         self.file = os.memfd_create("saved")
-        self.sink = Sink(self.file, hashed=True)
+        self.sink = FileSink(self.file, hashed=True)
 
     def __del__(self) -> None:
         os.close(self.file)

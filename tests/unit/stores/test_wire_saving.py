@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from datums.stores.native import native
-from datums.stores.sink import Sink
+from datums.stores.sink import FileSink
 from datums.stores.wire import Request, Wire, WireError
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
@@ -146,7 +146,7 @@ def test_a_file_that_takes_no_more_says_why() -> None:
         wire = Wire(script.url)
         saved = Saved()
         with pytest.raises(OSError, match="No space left") as failed:
-            wire.save(GET, Sink(full.fileno(), hashed=True), 0, saved.begin, saved.count)
+            wire.save(GET, FileSink(full.fileno(), hashed=True), 0, saved.begin, saved.count)
         assert failed.value.errno == errno.ENOSPC
         assert load(wire, "/1") == body("/1")
 
@@ -171,7 +171,7 @@ def test_what_is_written_from_here_is_hashed_too() -> None:
     assert (saved.sink.position, saved.data) == (6, b"abcdef")
     assert saved.sink.close() == hashlib.sha256(b"abcdef").hexdigest()
     with Path("/dev/full").open("wb") as full, pytest.raises(OSError, match="No space left"):
-        Sink(full.fileno(), hashed=False).write(b"x")
+        FileSink(full.fileno(), hashed=False).write(b"x")
 
 
 def test_nothing_is_lost_of_what_is_begun_anew() -> None:
@@ -205,7 +205,7 @@ def test_where_a_write_fails_nothing_else_is_written() -> None:
 @pytest.mark.parametrize("hashed", [True, False])
 def test_what_is_taken_back_was_never_there(hashed: bool, tmp_path: Path) -> None:
     with (tmp_path / "x").open("w+b", buffering=0) as file:
-        sink = Sink(file.fileno(), hashed=hashed)
+        sink = FileSink(file.fileno(), hashed=hashed)
         sink.write(b"abc")
         sink.mark()
         sink.write(b"an error")
@@ -218,7 +218,7 @@ def test_what_is_taken_back_was_never_there(hashed: bool, tmp_path: Path) -> Non
 
 def test_what_begins_anew_is_hashed_anew(tmp_path: Path) -> None:
     with (tmp_path / "x").open("w+b", buffering=0) as file:
-        sink = Sink(file.fileno(), hashed=True)
+        sink = FileSink(file.fileno(), hashed=True)
         sink.write(b"abc")
         sink.restart()
         sink.write(b"de")

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from datums.stores.sink import MemoryFile
+from datums.stores.sink_memory import MemoryFile
 from datums.transfer import packs, second, unpack
 from datums.transfer.packing import Packing
 from datums.transfer.places import Places
