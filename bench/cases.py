@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 from collections.abc import Iterator
@@ -98,12 +99,13 @@ class Bench:
                     self._put(case, tool)
         return case
 
-    def touch_memory(self, work: Workload) -> None:
-        """Has as much memory at hand as the files take: to be called before each run of a tool.
+    def settle(self, work: Workload) -> None:
+        """Has no write to the disk left over, and as much memory at hand as the files take: to be called before each run of a tool.
 
         A virtual machine gives memory that nobody uses back to its host, within seconds. To touch it again costs as much as a
         transfer does, and whoever runs first would pay for all.
         """
+        os.sync()
         path, block = self._scratch / "touched", bytes(1 << 20)
         with path.open("wb", buffering=0) as file:
             for _ in range((work.count * work.size + _MORE_MEMORY) >> 20):
@@ -111,7 +113,7 @@ class Bench:
         path.unlink()
 
     def _get(self, case: Case, tool: Peer | None) -> None:
-        self.touch_memory(case.work)
+        self.settle(case.work)
         with self.directory() as place:
             if tool is None:
                 pod = self.pod(place / "pod", case.work)
@@ -126,7 +128,7 @@ class Bench:
 
     def _put(self, case: Case, tool: Peer | None) -> None:
         source = self._trees.of(case.work)
-        self.touch_memory(case.work)
+        self.settle(case.work)
         if tool is None:
             with self.directory() as place:
                 pod = self.pod(place / "pod", case.work)

@@ -55,12 +55,12 @@ def packs(place: Place, scratch: Path, trees: Trees, quick: bool) -> list[Row]:
         peers = [Rclone("rclone"), S5cmd("s5cmd")]
         for n in range(1 if quick else 2):
             for peer in peers:
-                bench.touch_memory(work)
+                bench.settle(work)
                 put.add(peer.name, peer.put(server, source, f"put/{peer.name}-{n}/", work))
                 with bench.directory() as target:
                     target.mkdir()
                     get.add(peer.name, peer.get(server, f"raw/{work.name}/", target, work))
-            bench.touch_memory(work)
+            bench.settle(work)
             with bench.directory() as root:
                 pod = bench.pod(root / "saves", work, "Auto")
                 put.add(OURS, pod.ship(source))
