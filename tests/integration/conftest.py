@@ -1,6 +1,7 @@
 """Fixtures of the integration tests: real servers on loopback."""
 
 from tests.integration.azure_fixture import azure, azure_server
+from tests.integration.fetch_kit import fetch_pod
 from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
 from tests.integration.machinery_kit import account, watched
@@ -13,6 +14,7 @@ __all__ = [
     "azure_server",
     "bucket",
     "control_plane",
+    "fetch_pod",
     "gcs",
     "gcs_server",
     "kube",

@@ -95,6 +95,7 @@ class Turns:
     def __init__(self, module: str) -> None:
         self._module = module
         self._second: Second | None = None
+        self._beginning = threading.Lock()
         self._changed = threading.Condition()
         self._free: list[Second | None] = [None]
 
@@ -104,11 +105,12 @@ class Turns:
         Args:
             files: how many there are to work on.
         """
-        if files < _MANY or self._second is not None or len(os.sched_getaffinity(0)) < 2:
+        if files < _MANY or len(os.sched_getaffinity(0)) < 2:
             return
-        with suppress(Lost):
-            self._second = Second(self._module)
-            self._give_back(self._second)
+        with self._beginning, suppress(Lost):
+            if self._second is None:
+                self._second = Second(self._module)
+                self._give_back(self._second)
 
     def close(self) -> None:
         """Ends the second process."""
