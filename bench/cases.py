@@ -85,13 +85,13 @@ class Bench:
         self._serial = 0
 
     def measure(self, work: Workload, direction: Direction, rounds: int, *, boto3: bool) -> Case:
-        """Runs every tool, in another order in every round; boto3 in the first only."""
+        """Runs every tool, in another order in every round; boto3 small files in the first only."""
         case = Case(self._place, work, direction)
         workers = self._place.workers
         if direction == "get" and not self._server.virtual:
             Rclone("rclone", workers).put(self._server, self._trees.of(work), f"raw/{work.name}/", work)
         for n in range(rounds):
-            tools: list[Peer | None] = [None, *peers_of(self._server, workers, sdk=boto3 and n == 0)]
+            tools: list[Peer | None] = [None, *peers_of(self._server, workers, sdk=boto3 and not (n and work.is_small))]
             for tool in tools[n % 3 :] + tools[: n % 3]:
                 if direction == "get":
                     self._get(case, tool)
