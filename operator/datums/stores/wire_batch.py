@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import pycurl
 
@@ -12,6 +12,7 @@ from datums.stores.wire_exchange import Exchange, Reply, Request, WireError
 from datums.stores.wire_waiting import ended, wait
 
 T = TypeVar("T")
+_SENT_AT_ONCE: Final = 16
 
 
 class WireBatch(Generic[T]):
@@ -27,6 +28,7 @@ class WireBatch(Generic[T]):
         self._origin = origin
         self._free: list[pycurl.Curl] = []
         self._flying: dict[pycurl.Curl, tuple[T, Exchange]] = {}
+        self._unsent = 0
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, at_once)
 
@@ -44,12 +46,15 @@ class WireBatch(Generic[T]):
         handle = self._free.pop() if self._free else self._handle()
         self._flying[handle] = tag, Exchange(handle, self._origin, request, limit)
         self._multi.add_handle(handle)
+        self._unsent += 1
+        if self._unsent >= _SENT_AT_ONCE:  # the service need not wait until the last of many is ready
+            self._perform()
 
     def take(self, seconds: float) -> Iterator[tuple[T, Reply | WireError]]:
         """The requests that have ended; waits at most so long for the first."""
         until = time.monotonic() + seconds
         while self._flying:
-            self._multi.perform()
+            self._perform()
             answered = [self._end(handle, failure) for handle, failure in ended(self._multi)]
             left = until - time.monotonic()
             if answered or left <= 0:
@@ -64,6 +69,10 @@ class WireBatch(Generic[T]):
         self._flying.clear()
         self._free.clear()
         self._multi.close()
+
+    def _perform(self) -> None:
+        self._multi.perform()
+        self._unsent = 0
 
     def _end(self, handle: pycurl.Curl, failure: tuple[int, str] | None) -> tuple[T, Reply | WireError]:
         tag, exchange = self._flying.pop(handle)

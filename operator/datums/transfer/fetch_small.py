@@ -87,6 +87,7 @@ class SmallFiles:
                 if len(self._trips):
                     for trip, answer in self._trips.turn(pause):
                         self._ended(trip, answer)
+                        self._begin()  # not after the last of many answers: their requests would all be late by that
                 elif self._next is None:
                     break
                 else:

@@ -102,6 +102,7 @@ class SmallUploads:
         if len(self._trips):
             for trip, answer in self._trips.turn(pause if self._tasks or self._begun else _SOON_SECONDS):
                 self._ended(trip, answer if isinstance(answer, StoreError) else None)
+                self._begin()  # not after the last of many answers: their requests would all be late by that
         elif self._begun is not None:
             time.sleep(pause)
 
