@@ -12,6 +12,10 @@ from datums.stores.native import native
 from datums.stores.sink import FileSink, Sink
 
 
+class TooLong(OSError):
+    """More bytes came than there is memory for."""
+
+
 class Block(Sink):
     """Memory of a fixed size, written from its beginning.
 
@@ -44,7 +48,7 @@ class Block(Sink):
         return data
 
     def fail(self) -> None:
-        raise OSError(errno.EOVERFLOW, "more bytes came than were asked for")
+        raise TooLong(errno.EOVERFLOW, "more bytes came than were expected")
 
     def restart(self) -> None:
         """Begins anew at the beginning."""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from datums.stores import errors
 from datums.stores.errors import StoreError
 from datums.stores.sink import Sink
-from datums.stores.sink_memory import MemoryFile
+from datums.stores.sink_memory import MemoryFile, TooLong
 from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Segment
 from datums.transfer.fetch_packs import Span, arrived
@@ -128,6 +128,8 @@ class Downloader:
     def _stream(self, stream: Stream, flight: Flight, restart: Callable[[], None] | None = None) -> None:
         try:
             self._streamed(stream, flight, restart)
+        except TooLong:
+            raise self._arrivals.changed(stream.wanted, stream.position) from None
         except OSError as error:
             raise self._shelf.failed(error, stream.wanted) from None
 

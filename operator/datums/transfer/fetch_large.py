@@ -20,6 +20,8 @@ from datums.transfer.fetch_stream import Stream
 from datums.transfer.fetch_wanted import Wanted
 
 SEGMENT_BYTES: Final = 8 << 20
+_ERROR_BYTES: Final = 64 << 10
+"""What may come in place of a segment's last bytes, before it is taken back."""
 _FAR_BEHIND: Final = 3
 
 
@@ -45,7 +47,7 @@ class Blocks:
             if not self._left:
                 return None
             self._left -= 1
-        return Block(SEGMENT_BYTES)
+        return Block(SEGMENT_BYTES + _ERROR_BYTES)
 
     def give_back(self, block: Block) -> None:
         """Ends what `lend` began."""
@@ -173,7 +175,9 @@ class Segment(Stream):
     sink: Block
 
     def __init__(self, assembly: Assembly, number: int, block: Block) -> None:
-        begin = number * SEGMENT_BYTES
-        super().__init__(assembly.wanted, block, begin, min(begin + SEGMENT_BYTES, assembly.wanted.size))
+        wanted, begin = assembly.wanted, number * SEGMENT_BYTES
+        end = min(begin + SEGMENT_BYTES, wanted.size)
+        # Without a digest, only the end of the object shows that it is not longer than was told.
+        super().__init__(wanted, block, begin, end, is_open=end == wanted.size and not wanted.sha256)
         self.assembly = assembly
         self.number = number

@@ -202,7 +202,7 @@ class Loading:
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         held = _HELD_BYTES // self._stores
-        blocks = max(2, min(streams, _SEGMENTS // self._stores))
+        blocks = max(1, min(streams, _SEGMENTS // self._stores))
         queue = Queue(self._spool, shelf, store, blocks, span_bytes(streams * self._stores), stopped)
         arrivals = Arrivals(line, shelf, names, progress)
         unpacking = Unpacking(arrivals, shelf, self._spool.count_packed(store))

@@ -54,5 +54,6 @@ class Partial:
             Path(self._path).unlink(missing_ok=True)
 
     def _close(self) -> None:
-        os.close(self.file)
-        self.file = -1
+        # First the number goes: a thread that has not ended in time may still write, and it may be another file's at once.
+        file, self.file = self.file, -1
+        os.close(file)

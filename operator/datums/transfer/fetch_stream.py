@@ -42,15 +42,20 @@ class Alone(Stream):
     """A file of any size, hashed as it is written; to be ended, whatever happens.
 
     Raises:
-        FetchError: there is no room for it.
+        FetchError: it cannot be made.
     """
 
     sink: FileSink
 
     def __init__(self, wanted: Wanted, shelf: Shelf) -> None:
         self._partial = Partial(wanted, shelf)
+        try:
+            sink = FileSink(self._partial.file, hashed=True)
+        except OSError as error:
+            self._partial.discard()
+            raise shelf.failed(error, wanted) from None
         # Without a digest, only the end of the object shows that it is not longer than was listed.
-        super().__init__(wanted, FileSink(self._partial.file, hashed=True), 0, wanted.size, is_open=not wanted.sha256)
+        super().__init__(wanted, sink, 0, wanted.size, is_open=not wanted.sha256)
 
     def restart(self) -> None:
         """Begins anew: what comes now may be another version."""

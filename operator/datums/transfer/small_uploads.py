@@ -68,6 +68,8 @@ class SmallUploads:
         self._begun: _Trip | None = None
         """Read, and waiting for its place."""
         self._held = 0
+        self._open_files = 0
+        """Of those that are on their way or have come to their end and are not closed."""
         self._exhausted = False
         """Whether nothing can be opened before what is on its way is closed."""
         self._changed = threading.Condition()
@@ -120,6 +122,7 @@ class SmallUploads:
             if (pause := self._trips.begin(self._begun)) > 0:
                 return pause
             self._held += size
+            self._open_files += 1
             self._begun = None
         return _LOOK_SECONDS
 
@@ -130,7 +133,7 @@ class SmallUploads:
         except NoDescriptors as error:
             if tries >= self._singles.tries:
                 self._settled(task, error)
-            elif len(self._trips):
+            elif self._open_files:
                 self._exhausted = True
                 self._tasks.append((task, tries))
             else:
@@ -165,6 +168,7 @@ class SmallUploads:
         finally:
             with suppress(OSError):
                 os.close(trip.sending.fd)
+            self._open_files -= 1
 
     def _changed_meanwhile(self, task: Task, tries: int) -> None:
         if tries < self._singles.tries:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from datums.stores.sink_memory import Block
+from datums.stores.sink_memory import Block, TooLong
 
 SIZE = 100_000
 DATA = Random(1).randbytes(SIZE - 1) + b"x"
@@ -43,5 +43,5 @@ def test_a_block_that_begins_anew_holds_what_comes_then() -> None:
 
 def test_more_bytes_than_there_is_room_for_are_refused() -> None:
     block = Block(SIZE)
-    with pytest.raises(OSError, match="more bytes came than were asked for"):
+    with pytest.raises(TooLong, match="more bytes came than were expected"):
         block.write(DATA + b"two")

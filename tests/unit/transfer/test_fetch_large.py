@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from datums.api.reasons import Failed
+from datums.stores.sink import Sink
+from datums.transfer.download import Downloader
+from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_large import SEGMENT_BYTES, Assembly, Blocks, Segment
+from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_wanted import Wanted
+from datums.transfer.flights import Flight
+from datums.transfer.pace import Pace
 
 
 @pytest.fixture
@@ -99,3 +108,36 @@ def test_a_file_without_room_is_refused_before_any_byte_comes(shelf: Shelf, bloc
     with pytest.raises(FetchError, match=r"no space left for .*/input/x \(1,152,921,504,606,846,976 bytes\)"):
         assembly.open()
     assert list(Path(shelf.partial).iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [1, SEGMENT_BYTES])
+def test_an_object_that_is_longer_than_was_told_is_refused(shelf: Shelf, blocks: Blocks, more: int) -> None:
+    """Under the same ETag, so that the service takes it for the same version."""
+
+    class Longer:
+        asked: tuple[int, int | None] = (0, 0)
+
+        def uri(self, key: str) -> str:
+            return f"s3://bucket/{key}"
+
+        def download(self, key: str, sink: Sink, came: Any, offset: int, length: int | None, **_: Any) -> None:
+            self.asked = offset, length
+            sink.write(bytes(10 + more))
+
+    line: Any = SimpleNamespace(store=Longer(), pace=Pace(1))
+    progress = Progress()
+    arrivals = Arrivals(line, shelf, ["input"], progress)
+    unpacking: Any = None
+    downloader = Downloader(line, shelf, arrivals, unpacking, progress, threading.Event())
+    assembly = Assembly(Wanted(path="x", store="s", key="x", size=SEGMENT_BYTES + 10, etag="e"), shelf, blocks)
+    first, last = begun(assembly, blocks), begun(assembly, blocks)
+    assert not first.is_open
+    with pytest.raises(FetchError, match="is another version with") as refused:
+        downloader.work(last, Flight("x"))
+    assert refused.value.reason == Failed.INPUT_CHANGED
+    assert line.store.asked == (SEGMENT_BYTES, None)
+
+
+def test_a_file_whose_digest_is_known_is_not_read_behind_its_end(shelf: Shelf, blocks: Blocks) -> None:
+    assembly = Assembly(Wanted(path="x", store="s", key="x", size=SEGMENT_BYTES + 10, sha256="0" * 64), shelf, blocks)
+    assert [begun(assembly, blocks).is_open for _ in range(2)] == [False, False]
