@@ -75,7 +75,8 @@ class Codes(NamedTuple):
     """The bytes have arrived other than they were sent."""
 
 
-_ERROR_BYTES: Final = 64 << 10
+ERROR_BYTES: Final = 64 << 10
+"""Of an error's body as much is read as says what it is."""
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})")
 CERTIFICATE: Final = "certificate verify failed"
@@ -112,7 +113,7 @@ def read_error_body(status: int, body: bytes | bytearray, retry_after: float = 0
     Args:
         status: 0 where it says nothing.
     """
-    text = body[:_ERROR_BYTES].decode("utf-8", "replace")
+    text = body[:ERROR_BYTES].decode("utf-8", "replace")
     code, message = _CODE.search(text), _MESSAGE.search(text)
     return Answer(
         status=status,

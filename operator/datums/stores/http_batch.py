@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from datums.stores.answers import ERROR_BYTES
 from datums.stores.errors import StoreError
 from datums.stores.http_reading import Reading
 from datums.stores.http_requests import Requests
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Asking: TypeAlias = Callable[[str, int, "int | None", str, str], Reading]
-_ERROR_BYTES: Final = 64 << 10
 
 
 class HTTPBatch(Generic[T]):
@@ -38,7 +38,7 @@ class HTTPBatch(Generic[T]):
 
     def read(self, tag: T, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> None:
         reading = self._reading(key, offset, length, etag, version)
-        self._begin(tag, key, "read", reading.whole, reading.request(), length + _ERROR_BYTES)
+        self._begin(tag, key, "read", reading.whole, reading.request(), length + ERROR_BYTES)
 
     def put(self, tag: T, key: str, data: Buffer) -> None:
         self._writes(key)
@@ -48,7 +48,7 @@ class HTTPBatch(Generic[T]):
             self._requests.written(request, reply, key)
             return b""
 
-        self._begin(tag, key, "write", judge, request, _ERROR_BYTES)
+        self._begin(tag, key, "write", judge, request, ERROR_BYTES)
 
     def take(self, seconds: float) -> Iterator[tuple[T, Buffer | StoreError]]:
         for (tag, key, doing, judge), reply in self._batch.take(seconds):

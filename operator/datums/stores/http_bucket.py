@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from datums.stores import errors
-from datums.stores.answers import Answer
+from datums.stores.answers import ERROR_BYTES, Answer
 from datums.stores.bucket import UNTOLD, Bucket
 from datums.stores.http_reading import Reading
 from datums.stores.protocol import Batch, ObjectInfo
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datums.stores.wire import Incoming, Reply
 
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
-_ERROR_BYTES: Final = 64 << 10
 
 
 class HTTPBucket(Bucket):
@@ -88,7 +87,7 @@ class HTTPBucket(Bucket):
 
     def read(self, key: str, offset: int, length: int, *, etag: str = "", version: str = "") -> Buffer:
         reading = self._reading(key, offset, length, etag, version)
-        return reading.whole(self.requests.answer(reading.request(), key, "read", length + _ERROR_BYTES))
+        return reading.whole(self.requests.answer(reading.request(), key, "read", length + ERROR_BYTES))
 
     def stream(
         self, key: str, offset: int = 0, length: int | None = None, *, etag: str = "", version: str = ""
@@ -118,7 +117,7 @@ class HTTPBucket(Bucket):
     ) -> None:
         if length == 0:
             return
-        if length is not None and length < _ERROR_BYTES:
+        if length is not None and length < ERROR_BYTES:
             # Of an error no more would be written than of a range, and that would say too little.
             sink.write(self.read(key, offset, length, etag=etag, version=version))
             came(length)

@@ -7,12 +7,12 @@ from typing import Final
 
 import pycurl
 
+from datums.stores.answers import ERROR_BYTES
 from datums.stores.wire_errors import explain
 from datums.stores.wire_exchange import Exchange, Reply, Request, WireError
 from datums.stores.wire_waiting import wait
 
 RECEIVED_AT_ONCE: Final = 256 << 10
-_ERROR_BYTES: Final = 64 << 10
 
 
 class Incoming:
@@ -83,11 +83,11 @@ class Incoming:
         try:
             for chunk in self.chunks():
                 body += chunk
-                if len(body) >= _ERROR_BYTES:
+                if len(body) >= ERROR_BYTES:
                     break
         except WireError:
             pass  # the status says more
-        return Reply(self.status, self.headers, body[:_ERROR_BYTES])
+        return Reply(self.status, self.headers, body[:ERROR_BYTES])
 
     def _turn(self) -> None:
         before = len(self._chunks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pycurl
 
+from datums.stores.answers import ERROR_BYTES
 from datums.stores.wire_errors import explain
 from datums.stores.wire_exchange import Exchange, Reply, Request, WireError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from datums.stores.sink import Sink
     from datums.stores.wire_watch import Watch
 
-_ERROR_BYTES: Final = 64 << 10
 _JUDGED: Final = (0, pycurl.E_WRITE_ERROR, pycurl.E_FILESIZE_EXCEEDED)
 """After these there is a whole header, though nothing was written of the body."""
 
@@ -109,7 +109,7 @@ class Saving:
             if moved and not self._is_good:
                 self._handle.hand_heads()
                 if self._is_refusal:
-                    return moved < _ERROR_BYTES  # the beginning of an error says enough
+                    return moved < ERROR_BYTES  # the beginning of an error says enough
                 self._start()
             self._tell(moved)
             if self._is_good and self._watch.add(self):
@@ -124,7 +124,7 @@ class Saving:
         self._is_good = True
 
     def _refuse(self, code: int, text: str) -> None:
-        body = self._sink.take_back(_ERROR_BYTES)
+        body = self._sink.take_back(ERROR_BYTES)
         reply = self._exchange.broken(code, text) if code else self._exchange.reply()
         self._begin(reply._replace(body=body))
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from datums.stores.answers import ERROR_BYTES
 from datums.stores.sink_memory import Block
 from datums.transfer.fetch_partial import Partial
 from datums.transfer.fetch_shelf import Shelf
@@ -20,8 +21,6 @@ from datums.transfer.fetch_stream import Stream
 from datums.transfer.fetch_wanted import Wanted
 
 SEGMENT_BYTES: Final = 8 << 20
-_ERROR_BYTES: Final = 64 << 10
-"""What may come in place of a segment's last bytes, before it is taken back."""
 _FAR_BEHIND: Final = 3
 
 
@@ -47,7 +46,8 @@ class Blocks:
             if not self._left:
                 return None
             self._left -= 1
-        return Block(SEGMENT_BYTES + _ERROR_BYTES)
+        # An error may come in place of the last bytes, before it is taken back.
+        return Block(SEGMENT_BYTES + ERROR_BYTES)
 
     def give_back(self, block: Block) -> None:
         """Ends what `lend` began."""
@@ -97,7 +97,7 @@ class Assembly:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to be discarded."""
-        return self._front >= self._count and (self._partial is None or self._partial.file < 0)
+        return self._partial is not None and self._partial.file < 0
 
     def take(self, block: Block) -> Segment:
         """The next segment. To be called by one thread at a time."""
