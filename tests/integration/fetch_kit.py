@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -29,17 +28,14 @@ from datums.model.plan import (
     Plan,
     StoreAccess,
 )
+from tests.integration.fidelity_kit import sha
 from tests.integration.s3_fixture import STORE, S3Server
 
 UID = "0f5d8f1c-6a51-4a0e-9d5e-0c9a3a7b1234"
 SET = ids.set_of_attempt(UID, 1)
 
 
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-class FetchPod:
+class Pod:
     """The directories of one fetch_pod, and a plan for it."""
 
     def __init__(self, root: Path, server: S3Server, bucket: str) -> None:
@@ -137,8 +133,8 @@ class FetchPod:
 
 
 @pytest.fixture
-def fetch_pod(tmp_path: Path, s3_server: S3Server, bucket: str) -> FetchPod:
-    return FetchPod(tmp_path, s3_server, bucket)
+def fetch_pod(tmp_path: Path, s3_server: S3Server, bucket: str) -> Pod:
+    return Pod(tmp_path, s3_server, bucket)
 
 
 def objects(name: str, *patterns: str, **more: Any) -> InputPlan:

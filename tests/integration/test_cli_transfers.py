@@ -21,7 +21,7 @@ from testbed.control_plane import ControlPlane
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Script
 from tests.integration.cli_kit import aws, begun, datums, datums_beside, interrupted
-from tests.integration.fetch_kit import SET, UID, FetchPod
+from tests.integration.fetch_kit import SET, UID, Pod
 from tests.integration.s3_fixture import STORE, S3Server
 
 TREE = {"raw/a.csv": b"a" * 10, "raw/deep/er/b c.csv": b"b" * 5000, "raw/deep/empty": b"", "raw-not/x": b"x"}
@@ -150,7 +150,7 @@ def test_a_public_file(site: str, tmp_path: Path) -> None:
 
 
 def test_files_in_packs_are_there_like_others(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
-    pod = FetchPod(tmp_path / "pod", s3_server, bucket)
+    pod = Pod(tmp_path / "pod", s3_server, bucket)
     files: dict[str, bytes | None] = {f"d/{n}": bytes([n]) * (n * 37) for n in range(30)}
     _, _, entries = pod.save("first", files, packs=2)
     prefix = layout.attempt_prefix("datums", "churn", "first", UID, 1)
@@ -168,7 +168,7 @@ def test_files_in_packs_are_there_like_others(s3_server: S3Server, bucket: str, 
 
 
 def test_a_flipped_byte_is_found(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
-    pod = FetchPod(tmp_path / "pod", s3_server, bucket)
+    pod = Pod(tmp_path / "pod", s3_server, bucket)
     pod.save("first", {"a": b"a" * 1000, "b": b"b" * 1000}, packs=1)
     prefix = layout.attempt_prefix("datums", "churn", "first", UID, 1)
     key = layout.pack_key(prefix, 0)
@@ -248,9 +248,9 @@ async def test_by_the_stores_of_a_cluster(
 async def test_datums_of_a_cluster(
     control_plane: ControlPlane, kube: Kube, namespace: str, s3_server: S3Server, bucket: str, tmp_path: Path
 ) -> None:
-    pod = FetchPod(tmp_path / "pod", s3_server, bucket)
+    pod = Pod(tmp_path / "pod", s3_server, bucket)
     files: dict[str, bytes | None] = {"a": b"a" * 10, "deep/b": b"b" * 2000}
-    # The project of the bucket's layout is that of `FetchPod`; its DataStore is called as there.
+    # The project of the bucket's layout is that of `Pod`; its DataStore is called as there.
     key, digest, entries = pod.save("first", files, packs=1)
     del namespace
     from datums.control.kube import NAMESPACES

@@ -29,11 +29,12 @@ from datums.model.plan import (
     ObjectsSource,
     SetSource,
 )
-from tests.integration.fetch_kit import UID, FetchPod, objects, sha
+from tests.integration.fetch_kit import UID, Pod, objects
+from tests.integration.fidelity_kit import sha
 from tests.integration.s3_fixture import STORE, S3Server, forward
 
 
-def test_nothing_to_load(fetch_pod: FetchPod) -> None:
+def test_nothing_to_load(fetch_pod: Pod) -> None:
     parameters = {"epochs": 5, "rate": 1e-05, "big": 1e16, "text": "a\x85b\u2028c: {}"}
     fetch_pod.plan(parameters=parameters, config={"valohai.execution-title": "t"})
     result = fetch_pod.fetch()
@@ -53,7 +54,7 @@ def test_nothing_to_load(fetch_pod: FetchPod) -> None:
     assert fetch_pod.fetch().reason == ""  # and once more
 
 
-def test_a_glob_with_every_way_to_keep_directories(fetch_pod: FetchPod) -> None:
+def test_a_glob_with_every_way_to_keep_directories(fetch_pod: Pod) -> None:
     for key in ("raw/img/a/1.png", "raw/img/b c/é.png", "raw/img/readme.txt", "raw/img-old/x.png"):
         fetch_pod.store.put(key, key.encode())
     fetch_pod.plan(
@@ -73,7 +74,7 @@ def test_a_glob_with_every_way_to_keep_directories(fetch_pod: FetchPod) -> None:
     assert not (fetch_pod.root / "valohai/inputs/.datums-partial").exists()
 
 
-def test_what_is_written_down_of_the_inputs(fetch_pod: FetchPod, s3_server: S3Server) -> None:
+def test_what_is_written_down_of_the_inputs(fetch_pod: Pod, s3_server: S3Server) -> None:
     fetch_pod.store.put("raw/x.csv", b"1,2\n")
     fetch_pod.plan(objects("x", "raw/x.csv"), objects("none", "raw/nothing*", optional=True))
     assert fetch_pod.fetch().reason == ""
@@ -104,7 +105,7 @@ def test_what_is_written_down_of_the_inputs(fetch_pod: FetchPod, s3_server: S3Se
     assert reader.header.kind == "inputs"
 
 
-def test_a_datum_and_its_damage(fetch_pod: FetchPod) -> None:
+def test_a_datum_and_its_damage(fetch_pod: Pod) -> None:
     key, digest, entries = fetch_pod.save("first", {"out/model.pkl": b"model"})
     entry = entries[0]
     assert entry.location is not None
@@ -128,7 +129,7 @@ def test_a_datum_and_its_damage(fetch_pod: FetchPod) -> None:
     assert digest
 
 
-def test_a_bundle_whole_by_path_by_glob_and_by_id(fetch_pod: FetchPod) -> None:
+def test_a_bundle_whole_by_path_by_glob_and_by_id(fetch_pod: Pod) -> None:
     key, digest, entries = fetch_pod.save("first", {"a/1.txt": b"1", "a/2.txt": b"2", "b/3.txt": b"", "empty": None})
     common = {"link": "datum://bundle", "store": STORE, "manifest_key": key, "manifest_sha256": digest}
 
@@ -166,7 +167,7 @@ def test_a_bundle_whole_by_path_by_glob_and_by_id(fetch_pod: FetchPod) -> None:
         (objects("x", "raw\\..\\private/a"), "AccessDenied", ["spec.readable"]),
     ],
 )
-def test_what_cannot_be_loaded_says_why(fetch_pod: FetchPod, plan: InputPlan, reason: str, words: list[str]) -> None:
+def test_what_cannot_be_loaded_says_why(fetch_pod: Pod, plan: InputPlan, reason: str, words: list[str]) -> None:
     for key in ("raw/1/a.png", "raw/2/a.png", "private/a", "datums/projects/other/executions/e-1/1/files/a"):
         fetch_pod.store.put(key, b"x")
     fetch_pod.plan(plan)
@@ -176,14 +177,14 @@ def test_what_cannot_be_loaded_says_why(fetch_pod: FetchPod, plan: InputPlan, re
         assert word in result.message
 
 
-def test_own_project_may_be_read_raw(fetch_pod: FetchPod) -> None:
+def test_own_project_may_be_read_raw(fetch_pod: Pod) -> None:
     _, _, entries = fetch_pod.save("first", {"a": b"1"})
     assert entries[0].location is not None
     fetch_pod.plan(objects("x", entries[0].location.key))
     assert fetch_pod.fetch().reason == ""
 
 
-def test_markers_are_no_files_and_filename_renames_one(fetch_pod: FetchPod, s3_server: S3Server) -> None:
+def test_markers_are_no_files_and_filename_renames_one(fetch_pod: Pod, s3_server: S3Server) -> None:
     boto = s3_server.boto()
     boto.put_object(Bucket=fetch_pod.bucket, Key="raw/d/", Body=b"")
     boto.put_object(Bucket=fetch_pod.bucket, Key="raw/d/long name.bin", Body=b"x")
@@ -194,7 +195,7 @@ def test_markers_are_no_files_and_filename_renames_one(fetch_pod: FetchPod, s3_s
     assert len(fetch_pod.resolved.pinned) == 3
 
 
-def test_a_pin_holds_or_fails(fetch_pod: FetchPod) -> None:
+def test_a_pin_holds_or_fails(fetch_pod: Pod) -> None:
     for key in ("raw/p/1", "raw/p/2"):
         fetch_pod.store.put(key, key.encode())
     fetch_pod.plan(objects("p", "raw/p/*"))
@@ -217,7 +218,7 @@ def test_a_pin_holds_or_fails(fetch_pod: FetchPod) -> None:
     assert pinned.pin.tree_sha256 in result.message
 
 
-def test_what_is_whole_is_not_loaded_again(fetch_pod: FetchPod) -> None:
+def test_what_is_whole_is_not_loaded_again(fetch_pod: Pod) -> None:
     for n in range(3):
         fetch_pod.store.put(f"raw/big/{n}", bytes([n]) * 100_000)
     fetch_pod.plan(objects("big", "raw/big/*"))
@@ -235,7 +236,7 @@ def test_what_is_whole_is_not_loaded_again(fetch_pod: FetchPod) -> None:
     assert not (fetch_pod.root / "valohai/inputs/.datums-partial").exists()
 
 
-def test_a_store_that_is_wrong_says_so(fetch_pod: FetchPod) -> None:
+def test_a_store_that_is_wrong_says_so(fetch_pod: Pod) -> None:
     fetch_pod.plan(objects("x", "raw/x"), access=msgspec.structs.replace(fetch_pod.access, bucket="b-none"))
     result = fetch_pod.fetch()
     assert (result.reason, "no bucket 'b-none'" in result.message) == ("StoreNotReady", True)
@@ -246,7 +247,7 @@ def test_a_store_that_is_wrong_says_so(fetch_pod: FetchPod) -> None:
     assert fetch_pod.fetch().reason == "AccessDenied"
 
 
-def test_large_files_come_whole_and_in_order(fetch_pod: FetchPod, s3_server: S3Server) -> None:
+def test_large_files_come_whole_and_in_order(fetch_pod: Pod, s3_server: S3Server) -> None:
     boto = s3_server.boto()
     large = {f"{n}.bin": random.Random(n).randbytes((20 << 20) * (n + 1) + n) for n in range(3)}
     for name, data in large.items():
@@ -263,7 +264,7 @@ def test_large_files_come_whole_and_in_order(fetch_pod: FetchPod, s3_server: S3S
     assert (fetch_pod.root / "valohai/inputs/large/2.bin").stat().st_ino == before
 
 
-def test_an_object_that_is_replaced_after_it_was_resolved(fetch_pod: FetchPod) -> None:
+def test_an_object_that_is_replaced_after_it_was_resolved(fetch_pod: Pod) -> None:
     for n in range(3):
         fetch_pod.store.put(f"raw/v/{n}", b"first")
     fetch_pod.plan(objects("v", "raw/v/*"))
@@ -281,7 +282,7 @@ def test_an_object_that_is_replaced_after_it_was_resolved(fetch_pod: FetchPod) -
         assert (base / "1").read_bytes() == b"again"
 
 
-def test_a_store_that_comes_back_is_waited_for_and_reported(fetch_pod: FetchPod, s3_server: S3Server, tmp_path: Path) -> None:
+def test_a_store_that_comes_back_is_waited_for_and_reported(fetch_pod: Pod, s3_server: S3Server, tmp_path: Path) -> None:
     fetch_pod.store.put("raw/late", b"late")
     reports: list[Report] = []
 
@@ -330,7 +331,7 @@ def test_a_store_that_comes_back_is_waited_for_and_reported(fetch_pod: FetchPod,
     assert any("refused" in report.trouble for report in reports), reports
 
 
-def test_a_forged_datum_or_manifest_opens_nothing_of_another_project(fetch_pod: FetchPod) -> None:
+def test_a_forged_datum_or_manifest_opens_nothing_of_another_project(fetch_pod: Pod) -> None:
     """Objects of the API can be written by people, and any command can save a file that looks like a manifest."""
     stolen = "datums/projects/other/executions/e-1/1/files/a"
     fetch_pod.store.put(stolen, b"theirs")

@@ -13,14 +13,14 @@ from datums.model.plan import (
     InputPlan,
     SetSource,
 )
-from tests.integration.fetch_kit import UID, FetchPod, objects
+from tests.integration.fetch_kit import UID, Pod, objects
 from tests.integration.s3_fixture import STORE
 
 PACKED = {f"d/{n:03}": bytes([n]) * (n * 37) for n in range(200)} | {"big": b"x" * 300_000, "empty": b""}
 
 
 @pytest.mark.parametrize("count", [200, 3000])
-def test_packed_files_are_loaded_like_others(fetch_pod: FetchPod, count: int) -> None:
+def test_packed_files_are_loaded_like_others(fetch_pod: Pod, count: int) -> None:
     """Many of them are unpacked by a second process as well."""
     packed = PACKED | {f"d/{n:03}": b"%d " % n * (n % 2000) for n in range(200, count)}
     key, digest, entries = fetch_pod.save("first", dict(packed), packs=3)
@@ -52,7 +52,7 @@ def test_packed_files_are_loaded_like_others(fetch_pod: FetchPod, count: int) ->
     assert one.path not in fetch_pod.files("all")
 
 
-def test_raw_links_find_files_in_packs(fetch_pod: FetchPod) -> None:
+def test_raw_links_find_files_in_packs(fetch_pod: Pod) -> None:
     fetch_pod.save("first", dict(PACKED), packs=2)
     fetch_pod.save("plain", {"a": b"plain"})
     attempt = layout.attempt_prefix("datums", "churn", "first", UID, 1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,14 +17,14 @@ from tests.faults.proxy import FaultProxy
 from tests.faults.script import TRANSIENT, WAYS, Fault, Script, at
 from tests.integration.fidelity_kit import FetchPod, check_fetched, sweep
 from tests.integration.s3_fixture import S3Server
+from tests.integration.web_kit import Answering, serving
 
 FILE = random.Random(6).randbytes(3 << 20)
 
 
-class Files(BaseHTTPRequestHandler):
+class Files(Answering):
     """A web server that has ranges and ETags, as most have."""
 
-    protocol_version = "HTTP/1.1"
     content: ClassVar[dict[str, bytes]] = {}
     ranges: ClassVar[list[str]] = []
 
@@ -34,9 +32,9 @@ class Files(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         data = self.content.get(path)
         if path == "/moved":
-            return self._send(302, b"", Location="/file.bin")
+            return self.answer(302, b"", Location="/file.bin")
         if data is None:
-            return self._send(404, b"<html>nothing here</html>", **{"Content-Type": "text/html"})
+            return self.answer(404, b"<html>nothing here</html>", **{"Content-Type": "text/html"})
         headers = {"ETag": self._etag(data), "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         if path == "/disposition":
             headers["Content-Disposition"] = 'attachment; filename="../../elsewhere.bin"'
@@ -45,24 +43,13 @@ class Files(BaseHTTPRequestHandler):
             self.ranges.append(wanted)
             first = int(wanted.removeprefix("bytes=").partition("-")[0])
             if first >= len(data):
-                return self._send(416, b"", **{"Content-Range": f"bytes */{len(data)}"})
+                return self.answer(416, b"", **{"Content-Range": f"bytes */{len(data)}"})
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-            return self._send(206, data[first:], **headers)
-        return self._send(200, data, **headers)
+            return self.answer(206, data[first:], **headers)
+        return self.answer(200, data, **headers)
 
     def _etag(self, data: bytes) -> str:
         return f'"{hashlib.sha256(data).hexdigest()[:12]}"'
-
-    def _send(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
 
 
 @pytest.fixture
@@ -70,13 +57,8 @@ def origin() -> Iterator[str]:
     Files.content.clear()
     Files.content.update(dict.fromkeys(("/file.bin", "/disposition", "/a b.bin".replace(" ", "%20")), FILE))
     Files.ranges.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Files) as url:
+        yield url
 
 
 @pytest.fixture
