@@ -36,7 +36,7 @@ SET = ids.set_of_attempt(UID, 1)
 
 
 class Pod:
-    """The directories of one fetch_pod, and a plan for it."""
+    """The directories of one pod, and a plan for it."""
 
     def __init__(self, root: Path, server: S3Server, bucket: str) -> None:
         self.root = root
