@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 FORMAT = "datums/manifest/1"
 _LEVEL = 1
 """The digests, which are most of it, cannot be compressed: higher levels only take longer."""
-_WRITE_BYTES = 1 << 16
+_AT_ONCE = 200
+"""So many entries are encoded together: with their metadata they may take some MiB."""
 _READ_BYTES = 1 << 17
 
 
@@ -86,7 +88,7 @@ class Summary(msgspec.Struct, frozen=True):
     """Sum of the sizes of the files, not of the manifest."""
 
 
-_header_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder(order="deterministic")
 _header_decoder = msgspec.json.Decoder(Header)
 _entry_decoder = msgspec.json.Decoder(Entry)
 
@@ -103,8 +105,8 @@ def write(out: BinaryIO, header: Header, entries: Iterable[Entry]) -> Summary:
         ManifestError: the entries are not in order.
     """
     digest = hashlib.sha256()
-    files = size = 0
-    last: tuple[str, int] | None = None
+    entries, files, size = iter(entries), 0, 0
+    last, sequence = "", -1
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
 
     def emit(data: bytes) -> None:
@@ -113,24 +115,17 @@ def write(out: BinaryIO, header: Header, entries: Iterable[Entry]) -> Summary:
             out.write(data)
 
     # `format` equals its default and would be left out: the header names it all the same.
-    head = {"format": header.format, **msgspec.to_builtins(header)}
-    lines = [_header_encoder.encode(head), b""]
-    waiting = 0
-    for entry in entries:
-        if last is not None and entry.order <= last:
-            raise ManifestError(f"manifest entries out of order: {entry.path!r} (sequence {entry.sequence}) after {last[0]!r}")
-        last = entry.order
-        if not entry.is_directory:
-            files += 1
-            size += entry.size
-        line = _header_encoder.encode(entry)
-        lines[-1] = line
-        lines.append(b"")
-        waiting += len(line)
-        if waiting >= _WRITE_BYTES:
-            emit(compressor.compress(b"\n".join(lines)))
-            lines, waiting = [b""], 0
-    emit(compressor.compress(b"\n".join(lines)))
+    emit(compressor.compress(_encoder.encode_lines([{"format": header.format, **msgspec.to_builtins(header)}])))
+    while batch := list(islice(entries, _AT_ONCE)):
+        for entry in batch:
+            path = entry.path
+            if path < last or (path == last and entry.sequence <= sequence):
+                raise ManifestError(f"manifest entries out of order: {path!r} (sequence {entry.sequence}) after {last!r}")
+            last, sequence = path, entry.sequence
+            if path[-1:] != "/":
+                files += 1
+                size += entry.size
+        emit(compressor.compress(_encoder.encode_lines(batch)))
     emit(compressor.flush())
     return Summary(sha256=digest.hexdigest(), files=files, bytes=size)
 

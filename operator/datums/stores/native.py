@@ -13,11 +13,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import threading
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
-import pycurl
+from pycurl import _pycurl
 
 __all__ = ["INT", "LARGE", "LONG", "POINTER", "Native", "native"]
 
@@ -35,7 +35,8 @@ class Native:
     """The functions; in all of them 0 stands for a pointer that is none."""
 
     def __init__(self) -> None:
-        path = _libcurl()
+        # What pycurl is linked with is found by its own file, and nowhere else: libcurl, and that one's OpenSSL.
+        path = _pycurl.__file__
         # What takes no time keeps the interpreter's lock: a thread that gives it away may wait for it for milliseconds.
         curl, libc = ctypes.PyDLL(path), ctypes.PyDLL(None)
         self.perform = _function(ctypes.CDLL(path), "curl_easy_perform", INT, POINTER)
@@ -107,10 +108,14 @@ class Native:
         return int(stream)
 
 
-@cache
 def native() -> Native:
     """Those of this process."""
-    return Native()
+    with _ONE:  # of many threads that begin at once, one makes them
+        return _native()
+
+
+_ONE: Final = threading.Lock()
+_native: Final = cache(Native)
 
 
 def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
@@ -118,12 +123,3 @@ def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> 
     found = getattr(library, name)
     found.restype, found.argtypes = result, list(arguments)
     return found
-
-
-def _libcurl() -> str:
-    """The file that pycurl has loaded it from."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        path = line.split(maxsplit=5)[-1]
-        if Path(path).name.startswith("libcurl"):
-            return path
-    raise OSError(f"{pycurl.version}: pycurl has no libcurl beside it that could be called")

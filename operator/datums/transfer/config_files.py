@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -28,17 +28,20 @@ def write_documents(directory: Path, documents: Mapping[str, Any]) -> None:
                 file.write(written)
 
 
-def write_long_document(directory: Path, name: str, pieces: Iterable[bytes | Mapping[str, Any]]) -> None:
-    """Writes `<name>.json` and `<name>.yaml` of a document that need not fit into memory.
+@contextmanager
+def long_document(directory: Path, name: str) -> Iterator[Callable[[bytes, bytes], None]]:
+    """While it is entered, writes `<name>.json` and `<name>.yaml` of a document that need not fit into memory.
 
-    Args:
-        pieces: of the document: text that is the same in both, and objects. Read once.
+    Yields:
+        What writes the next piece, as JSON and as YAML.
     """
     with _written(directory / f"{name}.json") as json, _written(directory / f"{name}.yaml") as yaml:
-        for piece in pieces:
-            text = piece if isinstance(piece, bytes) else to_json(piece)
-            json.write(text)
-            yaml.write(text if isinstance(piece, bytes) else to_yaml(piece, text))
+
+        def write(as_json: bytes, as_yaml: bytes) -> None:
+            json.write(as_json)
+            yaml.write(as_yaml)
+
+        yield write
 
 
 def to_yaml(document: Any, text: bytes | None = None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -13,25 +14,26 @@ from datums.model.commit import ManifestRef, Pinned, Resolved
 from datums.model.plan import InputPlan, Plan
 from datums.stores.errors import StoreError
 from datums.transfer import fetch_manifest
-from datums.transfer.config_files import write_long_document
+from datums.transfer.config_files import long_document
 from datums.transfer.fetch_access import uri
 from datums.transfer.fetch_database import discard
 from datums.transfer.fetch_errors import FetchError, failed_reason
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_record import Summing, entries, inputs_document, not_reproducible, pin
+from datums.transfer.fetch_record import Summing, not_reproducible, pin, record
 from datums.transfer.fetch_resolve import Resolver
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Spool
 from datums.transfer.fetch_stores import Lines
 from datums.transfer.fetch_wanted import Wanted
-from datums.transfer.memory import collect_rarely, keep_what_was_freed
+from datums.transfer.memory import keep_what_was_freed
+from datums.transfer.second import Turns
 from datums.transfer.workers import Stopped, Workers, one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeAlias
+    from typing import Any, BinaryIO, TypeAlias
 
     from datums.transfer.fetch_small import SmallFiles
 
@@ -72,6 +74,7 @@ class Loading:
         links = [[source.link for source in declared.sources] for declared in plan.inputs]
         self._spool = Spool(self._database, _digest(plan), links)
         self._names = [declared.name for declared in plan.inputs]
+        self._turns = Turns("datums.transfer.unpack")
 
     def run(self) -> Resolved:
         """Loads everything, and writes `inputs.json` and the manifest of the inputs."""
@@ -86,7 +89,7 @@ class Loading:
         return self._guarded(lambda: self._load_only(check))
 
     def _guarded(self, work: Callable[[], T]) -> T:
-        collect_rarely()
+        gc.freeze()  # what the modules hold stays
         try:
             return work()
         except FetchError as error:
@@ -94,6 +97,7 @@ class Loading:
                 discard(self._database)
             raise
         finally:
+            self._turns.close()
             self._spool.close()
 
     def _load_only(self, check: Callable[[Iterator[Wanted]], None]) -> list[Pinned]:
@@ -106,7 +110,7 @@ class Loading:
 
     def _resolve(self) -> None:
         if not self._spool.is_resolved:
-            Resolver(self._plan, self._lines, self._spool, self._progress.flights).resolve()
+            Resolver(self._plan, self._lines, self._spool, self._progress.flights, self._turns.begin).resolve()
         self._progress.total_files, self._progress.total_bytes = self._spool.totals()
         if self._progress.total_bytes > _MUCH_BYTES:
             keep_what_was_freed()
@@ -123,10 +127,14 @@ class Loading:
         self._load()
         sums = [[Summing() for _ in declared.sources] for declared in plan.inputs]
         passing = ((declared, self._summed(files, of)) for (declared, files), of in zip(self._files(), sums, strict=True))
-        write_long_document(self._paths.config, "inputs", inputs_document(passing, self._uri))
-        self._sum(sums, least=2)
-        pinned = [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
-        manifest = self._save_manifest()
+        path = self._paths.state / "inputs-manifest"
+        with path.open("w+b") as file:
+            with long_document(self._paths.config, "inputs") as write:
+                summary = fetch_manifest.write(plan, record(passing, self._uri, write), file)
+            self._sum(sums, least=2)
+            pinned = [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
+            manifest = self._save_manifest(file, summary.sha256)
+        path.unlink()
         reasons = [not_reproducible(declared.name, source) for declared in plan.inputs for source in declared.sources]
         files, size = spool.totals()
         return Resolved(
@@ -155,6 +163,7 @@ class Loading:
         self._stores = max(1, len(stores))
         shelf = Shelf(self._paths.inputs, self._names, self._spool)
         shelf.open()
+        self._turns.begin(self._spool.count_packed())
         stopped = Stopped()
         try:
             works = [
@@ -169,6 +178,7 @@ class Loading:
                 for _, discard_partial in works:
                     discard_partial()
         finally:
+            self._turns.close()
             shelf.close()
 
     @property
@@ -205,32 +215,30 @@ class Loading:
         blocks = max(1, min(streams, _SEGMENTS // self._stores))
         queue = Queue(self._spool, shelf, store, blocks, span_bytes(streams * self._stores), stopped)
         arrivals = Arrivals(line, shelf, names, progress)
-        unpacking = Unpacking(arrivals, shelf, self._spool.count_packed(store))
+        unpacking = Unpacking(arrivals, shelf, self._turns)
         downloader = Downloader(line, shelf, arrivals, unpacking, progress, stopped)
         workers: Workers[Any] = Workers(
             queue.take,
             downloader.work,
             downloader.uri,
-            threads=streams,
+            threads=streams if self._spool.is_more_than_small(store, SMALL_BYTES) else 0,
             flights=progress.flights,
             stopped=stopped,
         )
         files_ = self._spool.small(store, SMALL_BYTES, certain=True)
         at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
         small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
-        return [(workers, queue.discard), (small, unpacking.close)]
+        return [(workers, queue.discard), (small, lambda: None)]
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):
             yield declared, self._spool.of_input(number)
 
-    def _save_manifest(self) -> ManifestRef:
+    def _save_manifest(self, file: BinaryIO, sha256: str) -> ManifestRef:
         line = self._lines.line(self._plan.output.store)
         with self._progress.flights.flight("the list of the loaded inputs") as flight:
             try:
-                return Patience(line, flight).call(
-                    lambda: fetch_manifest.save(self._plan, entries(self._files()), line.store, self._paths.state)
-                )
+                return Patience(line, flight).call(lambda: fetch_manifest.save(self._plan, file, sha256, line.store))
             except StoreError as error:
                 raise FetchError(failed_reason(error), f"the list of the loaded inputs cannot be saved: {error}") from None
 

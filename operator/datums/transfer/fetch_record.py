@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
 
 from datums.api.reasons import Failed
 from datums.model import links, podpaths
@@ -11,9 +14,12 @@ from datums.model.commit import Pinned
 from datums.model.links import NO_PIN, Pin
 from datums.model.manifest import Entry, Location
 from datums.model.plan import InputPlan, Source, WebSource
-from datums.transfer.config_files import is_plain, to_json
+from datums.transfer.config_files import is_plain, to_json, to_yaml
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_wanted import Wanted
+
+_AT_ONCE: Final = 200
+"""So many files are written down together: with their metadata they may take some MiB."""
 
 
 class Summing:
@@ -80,73 +86,82 @@ def shown(source: Source) -> str:
     return source.link.partition("?")[0] if isinstance(source, WebSource) else source.link
 
 
-def inputs_document(
-    inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]], uri: Callable[[Wanted], str]
-) -> Iterator[bytes | dict[str, Any]]:
-    """`/valohai/config/inputs.json`, in pieces.
-
-    Args:
-        inputs: each with the files that it has.
-        uri: where the bytes of a file are, as a link of its provider.
-    """
-    begin = b"{"
-    for plan, files in inputs:
-        yield begin + to_json(plan.name) + b': {"input_id": ' + to_json(plan.input_id) + b', "files": ['
-        first = True
-        for wanted in files:
-            if not first:
-                yield b","
-            first = False
-            file = _file(plan, wanted, uri(wanted))
-            text = to_json(file)
-            yield text if not file["metadata"] and is_plain(text) else file  # of its numbers none is a float then
-        yield b"]}"
-        begin = b","
-    yield b"{}" if begin == b"{" else b"}"
-
-
-def entries(inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]]) -> Iterator[Entry]:
-    """The entries of the inputs manifest, sorted: paths are `<input>/<path below its directory>`.
+def record(
+    inputs: Iterable[tuple[InputPlan, Iterable[Wanted]]], uri: Callable[[Wanted], str], write: Callable[[bytes, bytes], None]
+) -> Iterator[Entry]:
+    """The entries of the inputs manifest, sorted: paths are `<input>/<path below its directory>`. What has been yielded is written
+    to `/valohai/config/inputs.json` as well, and all of that when the last has been.
 
     Args:
         inputs: in any order, each with the files that it has, sorted by path.
+        uri: where the bytes of a file are, as a link of its provider.
+        write: takes the next piece of `inputs.json`, as JSON and as YAML.
     """
+    begin = b"{"
     for plan, files in sorted(inputs, key=lambda pair: f"{pair[0].name}/"):
-        for wanted in files:
-            yield Entry(
-                path=f"{plan.name}/{wanted.path}",
-                size=wanted.size,
-                sha256=wanted.sha256,
-                datum=wanted.datum,
-                location=Location(store=wanted.store, key=wanted.key, offset=wanted.offset),
-                link=wanted.link,
-                metadata=_metadata(wanted),
-            )
+        head = begin + to_json(plan.name) + b': {"input_id": ' + to_json(plan.input_id) + b', "files": ['
+        write(head, head)
+        comma, begin, rest = b"", b",", iter(files)
+        while batch := list(islice(rest, _AT_ONCE)):
+            shown = [_file(plan, wanted, uri(wanted)) for wanted in batch]
+            text = to_json(shown)[1:-1]
+            is_yaml = is_plain(text) and not any(file.metadata for file in shown)  # of the numbers none is a float then
+            write(comma + text, comma + (text if is_yaml else b",".join(map(to_yaml, shown))))
+            comma = b","
+            for wanted in batch:
+                yield Entry(
+                    path=f"{plan.name}/{wanted.path}",
+                    size=wanted.size,
+                    sha256=wanted.sha256,
+                    datum=wanted.datum,
+                    location=Location(wanted.store, wanted.key, wanted.offset),
+                    link=wanted.link,
+                    metadata=wanted.metadata if wanted.datum else wanted.metadata | _version(wanted),
+                )
+        write(b"]}", b"]}")
+    end = b"{}" if begin == b"{" else b"}"
+    write(end, end)
 
 
-def _metadata(wanted: Wanted) -> dict[str, Any]:
-    if wanted.datum:
-        return wanted.metadata
-    version = {"etag": wanted.etag, "version": wanted.version}
-    return wanted.metadata | {name: value for name, value in version.items() if value}
+class _File(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A file in `inputs.json`."""
+
+    name: str
+    path: str
+    uri: str
+    storage_uri: str
+    size: int
+    checksums: dict[str, str]
+    metadata: list[dict[str, Any]]
+    input_id: str
+    download_intent: str
+    datum_id: str = ""
+    version: str = ""
+    etag: str = ""
 
 
-def _file(plan: InputPlan, wanted: Wanted, storage_uri: str) -> dict[str, Any]:
-    file: dict[str, Any] = {
-        "name": wanted.path,
-        "path": f"{podpaths.INPUTS}/{plan.name}/{wanted.path}",
-        "uri": f"datum://{wanted.datum}" if wanted.datum else wanted.link,
-        "storage_uri": storage_uri,
-        "size": wanted.size,
-        "checksums": {"sha256": wanted.sha256},
-        "metadata": [wanted.metadata] if wanted.metadata and wanted.datum else [],
-        "input_id": plan.input_id,
-        "download_intent": "always",
-    }
-    if wanted.datum:
-        file["datum_id"] = wanted.datum
-    if wanted.version and not wanted.datum:
-        file["version"] = wanted.version
-    if wanted.etag and not wanted.datum:
-        file["etag"] = wanted.etag
-    return file
+def _file(plan: InputPlan, wanted: Wanted, storage_uri: str) -> _File:
+    datum = wanted.datum
+    return _File(
+        name=wanted.path,
+        path=f"{podpaths.INPUTS}/{plan.name}/{wanted.path}",
+        uri=f"datum://{datum}" if datum else wanted.link,
+        storage_uri=storage_uri,
+        size=wanted.size,
+        checksums={"sha256": wanted.sha256},
+        metadata=[wanted.metadata] if datum and wanted.metadata else [],
+        input_id=plan.input_id,
+        download_intent="always",
+        datum_id=datum,
+        version="" if datum else wanted.version,
+        etag="" if datum else wanted.etag,
+    )
+
+
+def _version(wanted: Wanted) -> dict[str, str]:
+    version = {}
+    if wanted.etag:
+        version["etag"] = wanted.etag
+    if wanted.version:
+        version["version"] = wanted.version
+    return version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ from datums.model.placement import place, place_output
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, Plan, SetSource, Source, WebSource
 from datums.stores.errors import NotFound, StoreError
 from datums.transfer import saved
+from datums.transfer.ahead import ahead
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable, uri
 from datums.transfer.fetch_errors import FetchError, from_store
 from datums.transfer.fetch_retry import Patience
@@ -29,14 +31,20 @@ _BATCH: Final = 1000
 
 
 class Resolver:
-    """Resolves the inputs of one plan."""
+    """Resolves the inputs of one plan.
 
-    def __init__(self, plan: Plan, lines: Lines, spool: Spool, flights: Flights) -> None:
+    Args:
+        packed: told now and then how many files are found that lie in packs.
+    """
+
+    def __init__(self, plan: Plan, lines: Lines, spool: Spool, flights: Flights, packed: Callable[[int], None]) -> None:
         self._plan = plan
         self._lines = lines
         self._spool = spool
         self._flights = flights
         self._furthest = 0
+        self._packed = 0
+        self._tell_packed = packed
 
     def resolve(self) -> None:
         """Finds out what all inputs lead to.
@@ -80,8 +88,12 @@ class Resolver:
             last = ""
             for wanted in files:
                 found = True
+                if wanted.offset:
+                    self._packed += 1
+                    if not self._packed % _BATCH:
+                        self._tell_packed(self._packed)
                 if not rename:
-                    check_name(plan.name, wanted.path, named(wanted))
+                    check_name(plan.name, wanted.path, partial(named, wanted))
                     directory = wanted.path.rpartition("/")[0]
                     if directory != last:
                         last = directory
@@ -91,7 +103,7 @@ class Resolver:
         def directory(path: str) -> None:
             nonlocal found
             found = True
-            check_name(plan.name, path, f"a directory of {source.link}")
+            check_name(plan.name, path, lambda: f"a directory of {source.link}")
             self._spool.add_directory(number, path, empty=True)
 
         with self._spool.link(number, position) as add:
@@ -114,13 +126,15 @@ class Resolver:
         self._own(plan, source, source.store, source.manifest_key)
         store = self._lines.store(source.store)
         manifest = f"{place_of(plan, source)}: {store.uri(source.manifest_key)}"
+        lies = ("", "")
         try:
             reader = Reader(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4))
             for entry in last_of_each_path(entry for entry in reader if is_selected(source, entry)):
                 path = place_output(entry.path.rstrip("/"), plan.keep_directories)
                 if not entry.is_directory:
                     wanted = of_entry(source, entry, path)
-                    self._check_store(plan, source, wanted)
+                    if lies != (lies := (wanted.store, wanted.key)):  # of a pack's files only the first
+                        self._check_store(plan, source, wanted)
                     yield wanted
                 elif plan.keep_directories != "None":
                     directory(path)
@@ -173,27 +187,31 @@ class Resolver:
     def _batches(
         self, source: SetSource | ObjectsSource, flight: Flight, begin: Callable[[], Iterator[T]], size: int
     ) -> Iterator[T]:
-        """What the iterator gives, each batch in the place of one request."""
-        items: Iterator[T] | None = None
+        """What the iterator gives, each batch in the place of one request that travels while the batch before is noted."""
         pace = self._lines.line(source.store).pace
+
+        def batches() -> Iterator[list[T]]:
+            items: Iterator[T] | None = None
+            batch: list[T] = []
+            while items is None or len(batch) == size:
+                with pace.slot():
+                    items = begin() if items is None else items
+                    batch = list(islice(items, size))
+                pace.went_well()
+                yield batch
+
         got = 0
-        while True:
-            with pace.slot():
-                items = begin() if items is None else items
-                batch = list(islice(items, size))
+        for batch in ahead(batches()):
             got += len(batch)
             if got > self._furthest:  # a listing that breaks off at the same place again and again does not move
                 self._furthest = got
                 flight.moved()
-            pace.went_well()
             yield from batch
-            if len(batch) < size:
-                return
 
     def _renamed(self, number: int, plan: InputPlan) -> bool:
         if not self._spool.rename_single(number, plan.filename):
             return False
-        check_name(plan.name, plan.filename, f"filename {plan.filename!r}")
+        check_name(plan.name, plan.filename, lambda: f"filename {plan.filename!r}")
         with self._spool.transaction():
             for directory in parents(plan.filename):
                 self._spool.add_directory(number, directory)
@@ -204,7 +222,7 @@ class Resolver:
         if not plan.filename:
             return
         for wanted in self._spool.of_input(number):
-            check_name(plan.name, wanted.path, named(wanted))
+            check_name(plan.name, wanted.path, partial(named, wanted))
             with self._spool.transaction():
                 self._spool.add_directory(number, wanted.path.rpartition("/")[0])
 

@@ -217,11 +217,19 @@ class Spool:
             upto: only these or smaller ones, in bytes.
             certain: those whose size and version are, else the others.
         """
-        globs = ",".join(str(number) for number, link in enumerate(self._links) if is_glob(link))
-        is_certain = f"(datum<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # by what `mark` changes in no such row
-        where = f"id > ? AND store=? AND size<=? AND (offset=0 OR size=0) AND {'' if certain else 'NOT '}{is_certain}"
+        where = f"id > ? AND store=? AND size<=? AND (offset=0 OR size=0) AND {'' if certain else 'NOT '}{self._is_certain}"
         for row in self._base.pages(f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY id", (0,), (0,), (store, upto)):
             yield self._wanted(row)
+
+    def is_more_than_small(self, store: str, upto: int) -> bool:
+        """Whether a store has other files than `small` gives where it is asked for those that are certain."""
+        where = f"store=? AND NOT (size<=? AND (offset=0 OR size=0) AND {self._is_certain})"
+        return bool(self._base.rows(f"SELECT 1 FROM file WHERE {where} LIMIT 1", (store, upto)))
+
+    @property
+    def _is_certain(self) -> str:
+        globs = ",".join(str(number) for number, link in enumerate(self._links) if is_glob(link))
+        return f"(datum<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # by what `mark` changes in no such row
 
     def packed(self, store: str) -> Iterator[Wanted]:
         """Files of a store that lie in packs and are not loaded yet, by key and offset."""
@@ -230,9 +238,9 @@ class Spool:
         for row in self._base.pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
             yield self._wanted(row)
 
-    def count_packed(self, store: str) -> int:
-        """How many files of a store lie in packs."""
-        return int(self._base.rows("SELECT count(*) FROM file WHERE offset > 0 AND store=?", (store,))[0][0])
+    def count_packed(self) -> int:
+        """How many files lie in packs."""
+        return int(self._base.rows("SELECT count(*) FROM file WHERE offset > 0")[0][0])
 
     def of_input(self, number: int) -> Iterator[Wanted]:
         """The files of an input that are there, by path."""

@@ -24,14 +24,13 @@ class Unpacking:
     """Of one store; safe to use from several threads.
 
     Args:
-        files: how many there will be.
+        turns: of `datums.transfer.unpack`.
     """
 
-    def __init__(self, arrivals: Arrivals, shelf: Shelf, files: int) -> None:
+    def __init__(self, arrivals: Arrivals, shelf: Shelf, turns: Turns) -> None:
         self._arrivals = arrivals
         self._shelf = shelf
-        self._turns = Turns("datums.transfer.unpack")
-        self._turns.begin(files)
+        self._turns = turns
 
     def take(self, memory: MemoryFile, files: Sequence[Arrived]) -> list[Wanted]:
         """Unpacks files; those that are not what they should be, perhaps because they were damaged on their way.
@@ -48,10 +47,6 @@ class Unpacking:
                     return self._elsewhere(second, memory, files)
             data = memory.read()
             return self._arrivals.take(((wanted, [data[at : at + wanted.size]]) for wanted, at in files), last=False)
-
-    def close(self) -> None:
-        """Ends the second process."""
-        self._turns.close()
 
     def _elsewhere(self, second: Second, memory: MemoryFile, files: Sequence[Arrived]) -> list[Wanted]:
         packed = [Packed(at, wanted.size, wanted.sha256, self._shelf.target(wanted)) for wanted, at in files]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -66,11 +66,11 @@ class Wanted(msgspec.Struct, kw_only=True, gc=False):
         return bool(self.sha256) or is_glob(self.link)
 
 
-def check_name(input_name: str, path: str, named: str) -> None:
+def check_name(input_name: str, path: str, named: Callable[[], str]) -> None:
     """Lets pass what can be the path of a file or a directory below an input's own.
 
     Args:
-        named: what has this path, for the message.
+        named: says what has this path, for the message.
 
     Raises:
         FetchError: it cannot.
@@ -86,7 +86,7 @@ def check_name(input_name: str, path: str, named: str) -> None:
         return
     raise FetchError(
         Failed.INVALID_SPEC,
-        f"input {input_name!r}: {named} cannot be the file {path!r} ({problem}): narrow the link, change keepDirectories, or set "
+        f"input {input_name!r}: {named()} cannot be the file {path!r} ({problem}): narrow the link, change keepDirectories, or set "
         "filename",
     )
 

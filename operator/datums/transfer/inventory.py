@@ -6,25 +6,29 @@ The table `found` has every path once, sorted; nothing here depends on how many 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from datums.model import podpaths
 from datums.transfer.database import Database, Kind, columns
 from datums.transfer.journal import Journal, Slot
 from datums.transfer.links import follow
-from datums.transfer.outputs import Found, Identity, is_text, printable, walk
+from datums.transfer.outputs import Found, is_text, printable, walk
 from datums.transfer.packs import MAX_FILE_BYTES, Candidate
 
 _KINDS = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
 _AT_ONCE = 2_000
+_FILE = int(Kind.FILE)  # what is no plain number takes SQLite's module three times as long
 
 
-def take_inventory(journal: Journal, root: int, seen_by_main: str = podpaths.OUTPUTS) -> tuple[int, int]:
+def take_inventory(
+    journal: Journal, root: int, seen_by_main: str = podpaths.OUTPUTS, expect: Callable[[int], None] = lambda _: None
+) -> tuple[int, int]:
     """Notes the outputs, sorted out: (files, bytes) on the volume. Main has ended: nothing changes any more.
 
     Args:
         root: descriptor of the outputs directory.
         seen_by_main: where main saw the outputs directory; absolute links below it are inside.
+        expect: told now and then how many more files there are.
     """
     database = journal.database
     with database.transaction():
@@ -37,6 +41,7 @@ def take_inventory(journal: Journal, root: int, seen_by_main: str = podpaths.OUT
         if row is not None:
             rows.append(row)
         if len(rows) + len(problems) >= _AT_ONCE:
+            expect(len(rows))
             _flush(database, rows, problems)
     _flush(database, rows, problems)
     follow(journal, root, seen_by_main)
@@ -80,10 +85,10 @@ def _row(found: Found, problems: list[tuple[str, str]]) -> tuple[object, ...] | 
     if not is_text(path):
         problems.append((path, "its name is not UTF-8, which no object key can be; rename it"))
         return None
+    if stat.S_ISREG(status.st_mode):
+        return path, _FILE, *columns((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     if path.endswith("/"):
         return path, Kind.DIRECTORY, 0, 0, 0, 0, 0
-    if stat.S_ISREG(status.st_mode):
-        return path, Kind.FILE, *columns(Identity.of(status))
     if stat.S_ISLNK(status.st_mode):
         return path, Kind.LINK, 0, 0, 0, 0, 0
     kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "no regular file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socket import socket
 from threading import Thread
 from typing import Any
 
@@ -22,21 +23,19 @@ class LocalAgent:
     """The server: one request at a time, so that user code cannot make it use more than a little.
 
     Args:
-        port: on 127.0.0.1; 0 for any.
+        door: listens; what has knocked before this is made is served as well.
         path: of `set_status_detail`.
         on_detail: called with every text that is posted, cut to 1,024 characters.
-
-    Raises:
-        OSError: the port is taken.
     """
 
-    def __init__(self, port: int, path: str, on_detail: Callable[[str], None]) -> None:
+    def __init__(self, door: socket, path: str, on_detail: Callable[[str], None]) -> None:
         class Handler(_Handler):
             agent_path = path
             agent_on_detail = staticmethod(on_detail)
 
-        self._server = HTTPServer(("127.0.0.1", port), Handler)
-        self.port = int(self._server.server_address[1])
+        self._server = HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = door
         Thread(target=self._server.serve_forever, name="local-agent", daemon=True).start()
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import suppress
 from typing import Final
 
@@ -10,7 +9,6 @@ from typing import Final
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _BLOCK_BYTES: Final = 64 << 20
 _KEPT_BYTES: Final = 256 << 20
-_NEW_OBJECTS: Final = 100_000
 
 
 def keep_what_was_freed() -> None:
@@ -23,11 +21,3 @@ def keep_what_was_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for what, value in ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, _BLOCK_BYTES), (_TRIM_THRESHOLD, _KEPT_BYTES)):
             mallopt(what, value)
-
-
-def collect_rarely() -> None:
-    """Has the garbage collector look for circles of objects only where a great many are new. Lists of files have none, and to look
-    through them took a twentieth of the time of many small files.
-    """
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)

@@ -197,16 +197,18 @@ def walk(root: int, problems: list[tuple[str, str]] | None = None) -> Iterator[F
                 names.sort()
                 for name in names:
                     path = f"{directory}/{name}" if directory else name
-                    with contextlib.suppress(FileNotFoundError):
+                    try:
                         status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                        if not stat.S_ISDIR(status.st_mode):
-                            yield Found(path, status)
-                        elif len(os.fsencode(path)) < MAX_PATH_BYTES:
-                            waiting.append(path)
-                        elif problems is not None:
-                            problems.append(
-                                (path, f"lies deeper than {MAX_PATH_BYTES} bytes of path; shorten the names of its directories")
-                            )
+                    except FileNotFoundError:
+                        continue
+                    if not stat.S_ISDIR(status.st_mode):
+                        yield Found(path, status)
+                    elif len(os.fsencode(path)) < MAX_PATH_BYTES:
+                        waiting.append(path)
+                    elif problems is not None:
+                        problems.append(
+                            (path, f"lies deeper than {MAX_PATH_BYTES} bytes of path; shorten the names of its directories")
+                        )
                 if directory and not names:
                     yield Found(directory + "/", os.fstat(fd))
         except OSError as error:

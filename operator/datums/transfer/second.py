@@ -114,8 +114,9 @@ class Turns:
 
     def close(self) -> None:
         """Ends the second process."""
-        if self._second is not None:
-            self._second.close()
+        with self._beginning:
+            if self._second is not None:
+                self._second.close()
 
     @contextmanager
     def turn(self) -> Iterator[Second | None]:

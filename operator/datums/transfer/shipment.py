@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
+import socket
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,6 @@ from datums.transfer.inventory import take_inventory
 from datums.transfer.journal import Committed, Journal
 from datums.transfer.lifeline import Lifeline, Main, StopLine
 from datums.transfer.live import LiveUploads
-from datums.transfer.memory import collect_rarely
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places, drop_undone_takes
 from datums.transfer.rate import Rate
@@ -36,8 +36,7 @@ _GATE_SECONDS = 1.0
 _LAST_REPORT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShipPaths:
+class ShipPaths(msgspec.Struct, frozen=True, kw_only=True):
     """Where `ship` finds and leaves things."""
 
     outputs: Path
@@ -75,7 +74,7 @@ def ship(paths: ShipPaths, lifeline: Lifeline) -> None:
     """
     termination = Termination()
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # see outputs.is_open_for_writing
-    collect_rarely()
+    gc.freeze()  # what the modules hold stays
     shipment = Shipment(paths, lifeline)
     shipment.run()
     while not termination.wait(_GATE_SECONDS):
@@ -168,8 +167,11 @@ class Shipment:
     def _await_main(self) -> None:
         live = LiveUploads(self._places, self._journal, self._uploader, pack=self._packs)
         live.start()
-        threading.Thread(target=self._serve_main, name="start-agent", daemon=True).start()
+        door = self._open_door()
         while not self._main.ended(_TICK_SECONDS):
+            if door is not None:
+                threading.Thread(target=self._serve_main, args=(door,), name="start-agent", daemon=True).start()
+                door = None
             if self._stop.pass_on():
                 say("told main to stop")
             self._uploader.wait(0)
@@ -179,14 +181,19 @@ class Shipment:
         self._uploader.insist(lambda: self._journal.note_ended(ended))
         live.stop()
 
-    def _serve_main(self) -> None:
-        # Imported here: main need not wait for it, and its end need not either.
-        from datums.transfer.local_agent import LocalAgent  # noqa: PLC0415
-
+    def _open_door(self) -> socket.socket | None:
+        """Where main may call from now on."""
         try:
-            LocalAgent(self._paths.agent_port, podpaths.status_detail_path(self._plan.execution.uid), self._take_detail)
+            return socket.create_server(("127.0.0.1", self._paths.agent_port))
         except OSError as error:
             say(f"set_status_detail will not work: 127.0.0.1:{self._paths.agent_port}: {error.strerror}")
+            return None
+
+    def _serve_main(self, door: socket.socket) -> None:
+        # Imported here, for it takes long: main need not wait for it, and what has ended before needs none of it.
+        from datums.transfer.local_agent import LocalAgent  # noqa: PLC0415
+
+        LocalAgent(door, podpaths.status_detail_path(self._plan.execution.uid), self._take_detail)
 
     def _take_detail(self, detail: str) -> None:
         self._detail = detail
@@ -196,7 +203,8 @@ class Shipment:
         self._uploader.final = True
         self._phase = "Uploading"
         self._report()
-        self._totals = self._uploader.insist(lambda: take_inventory(self._journal, self._places.files))
+        expect = self._uploader.expect_small if self._packs else lambda _: None
+        self._totals = self._uploader.insist(lambda: take_inventory(self._journal, self._places.files, expect=expect))
         self._report()
         for submit in left_to_do(self._journal, self._places, self._uploader, pack=self._packs):
             while not self._uploader.wait_for_room(_TICK_SECONDS):

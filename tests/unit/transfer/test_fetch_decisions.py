@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from datums.model.links import NO_PIN, Pin, TreeDigest
 from datums.model.manifest import Entry
 from datums.model.plan import InputPlan, ObjectsSource, StoreAccess
-from datums.transfer.config_files import to_yaml, write_long_document
+from datums.transfer.config_files import long_document, to_yaml
 from datums.transfer.fetch_access import check_own, check_readable, may_match_readable
 from datums.transfer.fetch_errors import FetchError
-from datums.transfer.fetch_record import Summing, entries, inputs_document, pin
+from datums.transfer.fetch_record import Summing, pin, record
 from datums.transfer.fetch_wanted import Wanted, check_name, last_of_each_path, parents
 from datums.transfer.flights import Flight, Flights
 from datums.transfer.workers import Stopped, Workers, one_by_one
@@ -26,14 +26,14 @@ from datums.transfer.workers import Stopped, Workers, one_by_one
 @pytest.mark.parametrize("path", ["a/../b", "a//b", "..", "", "a/", "nul\0", "é" * 128, "/".join(["d" * 200] * 20)])
 def test_names_that_cannot_be(path: str) -> None:
     with pytest.raises(FetchError) as caught:
-        check_name("in", path, "the object")
+        check_name("in", path, lambda: "the object")
     assert caught.value.reason == "InvalidSpec"
     assert "input 'in': the object" in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["a/b", "ab", "é" * 127, "x" * 255, "/".join(["d" * 200] * 17)])
 def test_names_that_can_be(path: str) -> None:
-    check_name("in", path, "the object")
+    check_name("in", path, lambda: "the object")
 
 
 def test_the_last_file_of_a_path_counts() -> None:
@@ -133,15 +133,21 @@ def _wanted(path: str, **more: Any) -> Wanted:
 
 def test_the_manifest_is_sorted_by_whole_paths() -> None:
     inputs = [(_plan("in"), [_wanted("a"), _wanted("a/c")]), (_plan("in-2"), [_wanted("a", etag='"e"', version="7")])]
-    written = list(entries(inputs))
+    written = list(record(inputs, str, lambda *_: None))
     assert [entry.path for entry in written] == sorted(["in/a", "in/a/c", "in-2/a"])
     assert written[0].metadata == {"etag": '"e"', "version": "7"}
 
 
-@pytest.mark.parametrize("files", [[], [[]], [[_wanted("a")], [_wanted("b"), _wanted("c\x85d")]]])
+_MANY = [_wanted(f"{n:04}") for n in range(500)]
+_LAST = _wanted("z", datum="d", metadata={"rate": 1e-7})
+
+
+@pytest.mark.parametrize("files", [[], [[]], [[_wanted("a")], [_wanted("b"), _wanted("c\x85d")]], [[*_MANY, _LAST], _MANY]])
 def test_the_document_in_pieces_is_one_document(tmp_path: Path, files: list[list[Wanted]]) -> None:
     inputs = [(_plan(f"in{n}"), one) for n, one in enumerate(files)]
-    write_long_document(tmp_path, "inputs", inputs_document(inputs, lambda wanted: wanted.key))
+    with long_document(tmp_path, "inputs") as write:
+        entries = list(record(inputs, lambda wanted: wanted.key, write))
+    assert [entry.path for entry in entries] == [f"in{n}/{one.path}" for n, of in enumerate(files) for one in of]
     document = json.loads((tmp_path / "inputs.json").read_text())
     assert [[file["name"] for file in of["files"]] for of in document.values()] == [[one.path for one in of] for of in files]
     assert yaml.safe_load((tmp_path / "inputs.yaml").read_text()) == document

@@ -114,8 +114,9 @@ def post(url: str, body: bytes) -> int:
 
 def test_the_local_agent_takes_a_status_detail_and_nothing_else() -> None:
     details: list[str] = []
-    agent = LocalAgent(0, "/detail", details.append)
-    url = f"http://127.0.0.1:{agent.port}"
+    door = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{door.getsockname()[1]}"
+    agent = LocalAgent(door, "/detail", details.append)
     assert post(f"{url}/detail", b'{"status_detail": "epoch 1"}') == 200
     assert post(f"{url}/detail", json.dumps({"status_detail": "x" * 5000}).encode()) == 200
     assert post(f"{url}/elsewhere", b'{"status_detail": "no"}') == 404
