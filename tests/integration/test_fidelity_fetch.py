@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ import pytest
 
 from tests.faults.certificates import Certificates
 from tests.faults.proxy import FaultProxy
-from tests.faults.script import TRANSIENT, WAYS, Fault, Script, at
+from tests.faults.script import TRANSIENT, WAYS, Fault, Hit, Script, at
 from tests.integration.fidelity_kit import (
     HURRY,
     FetchPod,
@@ -149,3 +151,40 @@ def test_faults_at_random(fetching: Fetching, s3_server: S3Server) -> None:
             assert fetching(proxy).result.reason == "", proxy.faults
 
     sweep([(f"seed {seed}", lambda seed=seed: trial(seed)) for seed in range(SEEDS)])
+
+
+@pytest.fixture(scope="module")
+def many(s3_server: S3Server) -> tuple[str, Tree]:
+    """A bucket whose list has three pages, and its tree."""
+    bucket = "b-fidelity-fetch-many"
+    s3_server.boto().create_bucket(Bucket=bucket)
+    store = s3_server.open(bucket)
+    content = {f"raw/many/{n:04}": b"%d" % n * (n % 50) for n in range(2050)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.put, content, content.values()))
+    return bucket, below("many", content)
+
+
+@pytest.mark.parametrize("way", ["", *sorted(set(TRANSIENT) - {"429", "503"})])  # those would slow all 2,050 down
+def test_files_that_come_while_the_list_does(many: tuple[str, Tree], s3_server: S3Server, tmp_path: Path, way: str) -> None:
+    bucket, tree = many
+    faults = [msgspec.structs.replace(WAYS[way], times=200, share=0.05)] if way else []
+
+    def slowly(hit: Hit) -> None:
+        if "list-type=2" in hit.target:
+            time.sleep(0.3)
+
+    with FaultProxy(s3_server.endpoint, Script(faults, seed=7)) as proxy:
+        proxy.watch = slowly
+        pod = FetchPod(tmp_path, s3_server, bucket, endpoint=proxy.endpoint)
+        pod.plan(raw("many", "raw/many/*", keep_directories="Full"))
+        ran = pod.run(constants=HURRY)
+        check_fetched(ran, tree, (f"s3://{bucket}/",))
+    assert ran.result.reason == "", proxy.faults
+    pod.check_written_down(len(tree))
+    lists = [number for number, hit in enumerate(proxy.hits) if "list-type=2" in hit.target]
+    asked = [hit.target for hit in proxy.hits[: lists[-1]] if hit.method == "GET" and "/raw/many/" in hit.target]
+    assert len(asked) > 100
+    if not way:
+        loaded = [hit.target for hit in proxy.hits if hit.method == "GET" and "/raw/many/" in hit.target]
+        assert len(loaded) == len(set(loaded)) == sum(map(bool, tree.values()))

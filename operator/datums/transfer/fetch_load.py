@@ -21,7 +21,7 @@ from datums.transfer.fetch_errors import FetchError, failed_reason
 from datums.transfer.fetch_paths import Paths
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_record import Summing, not_reproducible, pin, record
-from datums.transfer.fetch_resolve import Resolver
+from datums.transfer.fetch_resolve import Found, Resolver
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Spool
@@ -75,6 +75,8 @@ class Loading:
         self._spool = Spool(self._database, _digest(plan), links)
         self._names = [declared.name for declared in plan.inputs]
         self._turns = Turns("datums.transfer.unpack")
+        self._stopped = Stopped()
+        self._small: dict[str, SmallFiles] = {}
 
     def run(self) -> Resolved:
         """Loads everything, and writes `inputs.json` and the manifest of the inputs."""
@@ -97,6 +99,7 @@ class Loading:
                 discard(self._database)
             raise
         finally:
+            self._stopped.set()
             self._turns.close()
             self._spool.close()
 
@@ -110,7 +113,8 @@ class Loading:
 
     def _resolve(self) -> None:
         if not self._spool.is_resolved:
-            Resolver(self._plan, self._lines, self._spool, self._progress.flights, self._turns.begin).resolve()
+            found = Found(self._turns.begin, lambda store, files: self._small_of(store).offer(files))
+            Resolver(self._plan, self._lines, self._spool, self._progress.flights, found).resolve()
         self._progress.total_files, self._progress.total_bytes = self._spool.totals()
         if self._progress.total_bytes > _MUCH_BYTES:
             keep_what_was_freed()
@@ -164,11 +168,9 @@ class Loading:
         shelf = Shelf(self._paths.inputs, self._names, self._spool)
         shelf.open()
         self._turns.begin(self._spool.count_packed())
-        stopped = Stopped()
+        stopped = self._stopped
         try:
-            works = [
-                work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf, stopped)
-            ]
+            works = [work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf)]
             try:
                 for workers, _ in works:
                     workers.join()
@@ -193,8 +195,8 @@ class Loading:
         scale = min(1.0, most / max(1, sum(asked)))
         return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
 
-    def _begin(self, store: str, files: int, threads: int, shelf: Shelf, stopped: Stopped) -> list[Work]:
-        line, names, progress = self._lines.line(store), self._names, self._progress
+    def _begin(self, store: str, files: int, threads: int, shelf: Shelf) -> list[Work]:
+        line, names, progress, stopped = self._lines.line(store), self._names, self._progress, self._stopped
         if not store:
             from datums.transfer.fetch_web import WebLoader  # noqa: PLC0415  most executions have no use for an HTTP client
 
@@ -206,12 +208,11 @@ class Loading:
         from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
         from datums.transfer.fetch_packs import span_bytes  # noqa: PLC0415
-        from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles  # noqa: PLC0415
+        from datums.transfer.fetch_small import SMALL_BYTES  # noqa: PLC0415
         from datums.transfer.fetch_unpack import Unpacking  # noqa: PLC0415
         from datums.transfer.fetch_work import Queue  # noqa: PLC0415
 
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
-        held = _HELD_BYTES // self._stores
         blocks = max(1, min(streams, _SEGMENTS // self._stores))
         queue = Queue(self._spool, shelf, store, blocks, span_bytes(streams * self._stores), stopped)
         arrivals = Arrivals(line, shelf, names, progress)
@@ -225,10 +226,19 @@ class Loading:
             flights=progress.flights,
             stopped=stopped,
         )
-        files_ = self._spool.small(store, SMALL_BYTES, certain=True)
-        at_once = min(line.concurrency, max(1, self._spare_files // self._stores))
-        small = SmallFiles(files_, line, arrivals, progress, stopped, at_once=at_once, held=held)
+        small = self._small_of(store)
+        small.go(self._spool.small(store, SMALL_BYTES, certain=True), arrivals)
         return [(workers, queue.discard), (small, lambda: None)]
+
+    def _small_of(self, store: str) -> SmallFiles:
+        """What loads the small files of a store; begins when it is first asked for."""
+        from datums.transfer.fetch_small import SmallFiles  # noqa: PLC0415
+
+        if store not in self._small:
+            line, stores = self._lines.line(store), len(self._plan.stores)
+            at_once = min(line.concurrency, max(1, self._spare_files // stores))
+            self._small[store] = SmallFiles(line, self._progress, self._stopped, at_once=at_once, held=_HELD_BYTES // stores)
+        return self._small[store]
 
     def _files(self) -> Iterator[tuple[InputPlan, Iterator[Wanted]]]:
         for number, declared in enumerate(self._plan.inputs):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
-from typing import Final, TypeVar
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeVar
 
 from datums.api.reasons import Failed
 from datums.model import globs
@@ -28,23 +29,36 @@ from datums.transfer.saved import StoredFile
 T = TypeVar("T")
 
 _BATCH: Final = 1000
+_LONG_SECONDS: Final = 0.025
+"""When it takes so long until a page of a list has come, there is time for files meanwhile; else there is only one interpreter."""
+
+
+class Found(NamedTuple):
+    """Who is told of what is found while there is more to come."""
+
+    packed: Callable[[int], None]
+    """Takes how many files lie in packs."""
+    listed: Callable[[str, Sequence[Wanted]], None]
+    """Takes a store's name and files that are listed there."""
 
 
 class Resolver:
     """Resolves the inputs of one plan.
 
     Args:
-        packed: told now and then how many files are found that lie in packs.
+        found: what may be begun with meanwhile.
     """
 
-    def __init__(self, plan: Plan, lines: Lines, spool: Spool, flights: Flights, packed: Callable[[int], None]) -> None:
+    def __init__(self, plan: Plan, lines: Lines, spool: Spool, flights: Flights, found: Found) -> None:
         self._plan = plan
         self._lines = lines
         self._spool = spool
         self._flights = flights
         self._furthest = 0
         self._packed = 0
-        self._tell_packed = packed
+        self._waited = 0.0
+        """For the last batch of a list; seconds."""
+        self._found = found
 
     def resolve(self) -> None:
         """Finds out what all inputs lead to.
@@ -91,7 +105,7 @@ class Resolver:
                 if wanted.offset:
                     self._packed += 1
                     if not self._packed % _BATCH:
-                        self._tell_packed(self._packed)
+                        self._found.packed(self._packed)
                 if not rename:
                     check_name(plan.name, wanted.path, partial(named, wanted))
                     directory = wanted.path.rpartition("/")[0]
@@ -128,7 +142,7 @@ class Resolver:
         manifest = f"{place_of(plan, source)}: {store.uri(source.manifest_key)}"
         lies = ("", "")
         try:
-            reader = Reader(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4))
+            reader = Reader(chain.from_iterable(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4)))
             for entry in last_of_each_path(entry for entry in reader if is_selected(source, entry)):
                 path = place_output(entry.path.rstrip("/"), plan.keep_directories)
                 if not entry.is_directory:
@@ -162,15 +176,20 @@ class Resolver:
             check_readable(access, namespace, source.pattern, where)
             if not source.pattern.endswith("/"):  # a prefix is no object: `_looked_for` says what to write
                 found = self._batches(source, flight, lambda: iter([saved.find(store, source.pattern)]), 1)
-                yield from (self._object(plan, source, one) for one in found)
+                yield from (self._object(plan, source, one) for of in found for one in of)
             return
         fixed = globs.fixed_prefix(source.pattern)
         if not may_match_readable(access, namespace, fixed):
             check_readable(access, namespace, fixed, where)
-        for one in self._batches(source, flight, lambda: saved.matching(store, source.pattern), _BATCH):
-            check_readable(access, namespace, one.info.key, where)
-            if not (one.info.key.endswith("/") and one.info.size == 0):  # a directory marker, as consoles make them
-                yield self._object(plan, source, one)
+        for batch in self._batches(source, flight, lambda: saved.matching(store, source.pattern), _BATCH):
+            files = []
+            for one in batch:
+                check_readable(access, namespace, one.info.key, where)
+                if not (one.info.key.endswith("/") and one.info.size == 0):  # a directory marker, as consoles make them
+                    files.append(self._object(plan, source, one))
+            if len(batch) == _BATCH and self._waited > _LONG_SECONDS:
+                self._found.listed(source.store, [wanted for wanted in files if not wanted.offset])
+            yield from files
 
     def _object(self, plan: InputPlan, source: ObjectsSource, found: StoredFile) -> Wanted:
         info = found.info
@@ -186,7 +205,7 @@ class Resolver:
 
     def _batches(
         self, source: SetSource | ObjectsSource, flight: Flight, begin: Callable[[], Iterator[T]], size: int
-    ) -> Iterator[T]:
+    ) -> Iterator[list[T]]:
         """What the iterator gives, each batch in the place of one request that travels while the batch before is noted."""
         pace = self._lines.line(source.store).pace
 
@@ -195,8 +214,10 @@ class Resolver:
             batch: list[T] = []
             while items is None or len(batch) == size:
                 with pace.slot():
+                    asked = time.monotonic()
                     items = begin() if items is None else items
                     batch = list(islice(items, size))
+                    self._waited = time.monotonic() - asked
                 pace.went_well()
                 yield batch
 
@@ -206,7 +227,7 @@ class Resolver:
             if got > self._furthest:  # a listing that breaks off at the same place again and again does not move
                 self._furthest = got
                 flight.moved()
-            yield from batch
+            yield batch
 
     def _renamed(self, number: int, plan: InputPlan) -> bool:
         if not self._spool.rename_single(number, plan.filename):

@@ -1,9 +1,13 @@
-"""Loads the small files of one store, many at once, in one thread: a thread for each costs more than the files do."""
+"""Loads the small files of one store, many at once, in one thread: a thread for each costs more than the files do.
+
+A list of many files comes page by page, and each page takes as long as a file. The first files are loaded meanwhile, into memory.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from datums.stores.errors import StoreError
@@ -23,56 +27,77 @@ if TYPE_CHECKING:
 
 SMALL_BYTES: Final = 512 << 10
 """What is not larger is loaded whole into memory, if its size and version are certain."""
+_EARLY_SHARE: Final = 2
+"""Of the memory, this part is for files that are still being listed: the rest is left for those whose turn it is then."""
 _TRIES: Final = 2
 _LOOK_SECONDS: Final = 0.2
+_SOON_SECONDS: Final = 0.02
 _END_SECONDS: Final = 5.0
 
 
 class _Trip:
     """One file on its way."""
 
-    __slots__ = ("flight", "patience", "tries", "wanted")
+    __slots__ = ("answer", "flight", "is_early", "patience", "tries", "wanted")
 
-    def __init__(self, wanted: Wanted, flight: Flight) -> None:
+    def __init__(self, wanted: Wanted, flight: Flight, *, is_early: bool) -> None:
         self.wanted = wanted
         self.flight = flight
+        self.is_early = is_early
+        """Whether the list in which it stands is not known to its end; its bytes may be in vain then."""
+        self.answer: Buffer | None = None
+        """What has come of one that is early."""
         self.tries = 1
         """How often its bytes have come, with this time."""
         self.patience: Patience | None = None
 
 
 class SmallFiles:
-    """Begins at once, in a thread of its own.
+    """Loads in a thread of its own: from `offer` on into memory, from `go` on to where the files belong.
 
     Args:
-        files: of known size and version, none larger than `SMALL_BYTES`.
         at_once: how many are on their way at most.
         held: bytes of these, at most.
         stopped: set when the rest of the work is pointless; by this thread after an error.
     """
 
-    def __init__(
-        self,
-        files: Iterator[Wanted],
-        line: Line,
-        arrivals: Arrivals,
-        progress: Progress,
-        stopped: Stopped,
-        *,
-        at_once: int,
-        held: int,
-    ) -> None:
-        self._files = files
+    def __init__(self, line: Line, progress: Progress, stopped: Stopped, *, at_once: int, held: int) -> None:
         self._line = line
-        self._arrivals = arrivals
         self._progress = progress
         self._stopped = stopped
+        self._arrivals: Arrivals | None = None
+        self._files: Iterator[Wanted] = iter(())
+        self._offered: deque[Wanted] = deque()
+        self._early: dict[tuple[str, str, str], _Trip] = {}
+        """Those that were offered and are begun with, by key, ETag and version."""
         self._next: _Trip | None = None
         self._held = 0
         self._most_held = held
         self._trips: Trips[_Trip] = Trips(lambda: line.store, at_once, line.pace, _send, self._failed)
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="small", daemon=True)
         self._thread.start()
+
+    def offer(self, files: Iterable[Wanted]) -> None:
+        """Loads the first of these while more are being listed; `go` is to follow.
+
+        Args:
+            files: with keys, sizes and versions, as they are listed.
+        """
+        small = [wanted for wanted in files if 0 < wanted.size <= SMALL_BYTES and (wanted.etag or wanted.version)]
+        with self._changed:
+            self._offered += small
+            self._changed.notify()
+
+    def go(self, files: Iterator[Wanted], arrivals: Arrivals) -> None:
+        """Everything is listed.
+
+        Args:
+            files: all, of known size and version, none larger than `SMALL_BYTES`; those that were offered in their order.
+        """
+        with self._changed:
+            self._files, self._arrivals = files, arrivals
+            self._changed.notify()
 
     def join(self) -> None:
         """Returns when everything is done, or soon after something went wrong."""
@@ -88,57 +113,115 @@ class SmallFiles:
                     for trip, answer in self._trips.turn(pause):
                         self._ended(trip, answer)
                         self._begin()  # not after the last of many answers: their requests would all be late by that
-                elif self._next is None:
-                    break
-                else:
+                elif self._next is not None:
                     self._stopped.wait(pause)
+                elif self._arrivals is None:
+                    self._wait()
+                else:
+                    break
         except BaseException as error:  # noqa: BLE001  handed to the thread that waits
             self._stopped.fail(error)
         finally:
             self._trips.close()
 
+    def _wait(self) -> None:
+        with self._changed:
+            if not self._offered and self._arrivals is None:
+                self._changed.wait(_LOOK_SECONDS)
+
     def _begin(self) -> float:
         """Begins as many as there is room for; the seconds after which there may be more."""
         while (trip := self._due()) is not None:
-            if self._held and self._held + trip.wanted.size > self._most_held:
+            room = self._most_held // _EARLY_SHARE if trip.is_early else self._most_held
+            if self._held and self._held + trip.wanted.size > room:
                 break
             if (pause := self._trips.begin(trip)) > 0:
                 return pause
             self._next = None
             self._held += trip.wanted.size
-        return _LOOK_SECONDS
+        return _LOOK_SECONDS if self._arrivals else _SOON_SECONDS
 
     def _due(self) -> _Trip | None:
         """Whose turn it is."""
-        while self._next is None and not self._stopped.is_set() and (wanted := next(self._files, None)) is not None:
-            if self._arrivals.is_there(wanted):
-                continue
-            if wanted.size:
-                flight = Flight(self._line.store.uri(wanted.key))
-                self._progress.flights.add(flight)
-                self._next = _Trip(wanted, flight)
+        if self._next is not None and self._next.is_early and self._arrivals is not None:
+            # There may be no room for it before others are listed that have come: its turn comes as if it had not been offered.
+            del self._early[_version(self._next.wanted)]
+            self._progress.flights.remove(self._next.flight)
+            self._next = None
+        while self._next is None and not self._stopped.is_set():
+            if self._arrivals is None:
+                if not self._offered:
+                    break
+                wanted = self._offered.popleft()
+                if _version(wanted) not in self._early:
+                    self._next = self._early[_version(wanted)] = self._trip(wanted, is_early=True)
+            elif (listed := next(self._files, None)) is None:
+                break
             else:
-                self._arrivals.take([(wanted, [])], last=True)  # no service has a range of nothing
+                self._list(listed, self._arrivals)
         return self._next
 
+    def _list(self, wanted: Wanted, arrivals: Arrivals) -> None:
+        """Takes what has come of a file already, or lets it have its turn."""
+        if arrivals.is_there(wanted):
+            return
+        if not wanted.size:
+            arrivals.take([(wanted, [])], last=True)  # no service has a range of nothing
+            return
+        trip = self._early.pop(_version(wanted), None)
+        if trip is None:
+            self._next = self._trip(wanted, is_early=False)
+            return
+        trip.wanted, trip.is_early = wanted, False
+        if trip.answer is not None:
+            answer, trip.answer = trip.answer, None
+            self._progress.flights.add(trip.flight)
+            self._ended(trip, answer)
+
+    def _trip(self, wanted: Wanted, *, is_early: bool) -> _Trip:
+        flight = Flight(self._line.store.uri(wanted.key))
+        self._progress.flights.add(flight)
+        return _Trip(wanted, flight, is_early=is_early)
+
     def _ended(self, trip: _Trip, answer: Buffer | StoreError) -> None:
+        if trip.is_early:
+            self._came_early(trip, answer)
+            return
         if isinstance(answer, StoreError):
             raise answer
         trip.flight.moved()
+        assert self._arrivals is not None
         if self._arrivals.take([(trip.wanted, [answer])], last=trip.tries == _TRIES):
             # Perhaps it was damaged on its way.
             trip.tries += 1
             self._trips.again(trip, 0.0)
         else:
-            self._held -= trip.wanted.size
-            self._progress.flights.remove(trip.flight)
+            self._let_go(trip)
 
-    def _failed(self, trip: _Trip, error: StoreError) -> float:
+    def _came_early(self, trip: _Trip, answer: Buffer | StoreError) -> None:
+        if isinstance(answer, StoreError):
+            self._early.pop(_version(trip.wanted), None)  # its turn comes once more, and then it is an error
+            self._let_go(trip)
+        else:
+            trip.answer = answer
+            self._progress.flights.remove(trip.flight)  # nothing of it stands still
+
+    def _let_go(self, trip: _Trip) -> None:
+        self._held -= trip.wanted.size
+        self._progress.flights.remove(trip.flight)
+
+    def _failed(self, trip: _Trip, error: StoreError) -> float | None:
         trip.patience = trip.patience or Patience(self._line, trip.flight)
         try:
             return trip.patience.pause(error)
         except StoreError as given_up:
+            if trip.is_early or self._arrivals is None:
+                return None
             raise self._arrivals.refused(given_up, trip.wanted) from None
+
+
+def _version(wanted: Wanted) -> tuple[str, str, str]:
+    return wanted.key, wanted.etag, wanted.version
 
 
 def _send(batch: Batch[_Trip], trip: _Trip) -> None:
