@@ -11,7 +11,9 @@ from datums.stores.protocol import Store
 
 # pycurl imports its class for asyncio, and with it `dataclasses` and `inspect`: a tenth of the time to a pod's first request, for
 # what nothing here uses.
-sys.modules.setdefault("pycurl.async_multi", ModuleType("pycurl.async_multi")).__dict__.setdefault("AsyncCurlMulti", None)
+_nothing = ModuleType("pycurl.async_multi")
+_nothing.__dict__["__getattr__"] = {"AsyncCurlMulti": None}.get
+sys.modules.setdefault(_nothing.__name__, _nothing)
 
 
 def open_store(access: StoreAccess, credentials: Mapping[str, str]) -> Store:

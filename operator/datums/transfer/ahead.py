@@ -6,9 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, Queue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class _End:
+    """After the last item: what was raised instead of a further one, if anything."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
@@ -19,28 +26,34 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     Raises:
         BaseException: what the iterator raises, in the place of its item.
     """
-    # Whether there is an item, and it or what was raised instead: None at the end.
-    come: Queue[tuple[bool, Any]] = Queue(maxsize=1)
+    come: Queue[T | _End] = Queue(maxsize=1)
     is_left = threading.Event()
 
     def get() -> None:
         try:
             for item in items:
-                come.put((True, item))
+                come.put(item)
                 if is_left.is_set():
                     return
         except BaseException as error:  # noqa: BLE001  raised where it was asked for
-            come.put((False, error))
+            come.put(_End(error))
         else:
-            come.put((False, None))
+            come.put(_End())
 
-    threading.Thread(target=get, name="ahead", daemon=True).start()
     try:
-        while (got := come.get())[0]:
-            yield got[1]
-        if got[1] is not None:
-            raise got[1]
+        threading.Thread(target=get, name="ahead", daemon=True).start()
+    except RuntimeError:  # there may be no more threads
+        yield from items
+        return
+    try:
+        while not isinstance(got := come.get(), _End):
+            yield got
     finally:
         is_left.set()
         with suppress(Empty):
             come.get_nowait()
+    if got.error is not None:
+        try:
+            raise got.error
+        finally:
+            del got  # which the error's traceback has, by this frame

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -104,20 +105,25 @@ class Loading:
             self._spool.close()
 
     def _load_only(self, check: Callable[[Iterator[Wanted]], None]) -> list[Pinned]:
-        self._resolve()
+        self._resolve(lambda store, files: None)
         check(wanted for _, files in self._files() for wanted in files)
         self._load()
         sums = [[Summing() for _ in declared.sources] for declared in self._plan.inputs]
         self._sum(sums)
         return [pinned for number, of in enumerate(sums) for pinned in self._pin(number, of)]
 
-    def _resolve(self) -> None:
+    def _resolve(self, listed: Callable[[str, Sequence[Wanted]], None]) -> None:
         if not self._spool.is_resolved:
-            found = Found(self._turns.begin, lambda store, files: self._small_of(store).offer(files))
+            found = Found(self._turns.begin, listed)
             Resolver(self._plan, self._lines, self._spool, self._progress.flights, found).resolve()
         self._progress.total_files, self._progress.total_bytes = self._spool.totals()
         if self._progress.total_bytes > _MUCH_BYTES:
             keep_what_was_freed()
+
+    def _listed(self, store: str, files: Sequence[Wanted]) -> None:
+        self._stopped.check()
+        with suppress(RuntimeError):  # there may be no more threads: they are loaded later all the same
+            self._small_of(store).offer(files)
 
     def _sum(self, sums: list[list[Summing]], least: int = 1) -> None:
         for number, of in enumerate(sums):
@@ -127,7 +133,7 @@ class Loading:
 
     def _run(self) -> Resolved:
         plan, spool = self._plan, self._spool
-        self._resolve()
+        self._resolve(self._listed)
         self._load()
         sums = [[Summing() for _ in declared.sources] for declared in plan.inputs]
         passing = ((declared, self._summed(files, of)) for (declared, files), of in zip(self._files(), sums, strict=True))
@@ -182,6 +188,8 @@ class Loading:
         finally:
             self._turns.close()
             shelf.close()
+        if left := self._spool.count_left():
+            raise RuntimeError(f"{left} files of the inputs were forgotten: this is a defect of fetch")
 
     @property
     def _spare_files(self) -> int:

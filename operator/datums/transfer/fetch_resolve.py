@@ -140,7 +140,7 @@ class Resolver:
         self._own(plan, source, source.store, source.manifest_key)
         store = self._lines.store(source.store)
         manifest = f"{place_of(plan, source)}: {store.uri(source.manifest_key)}"
-        lies = ("", "")
+        lies: tuple[str, str] | None = None
         try:
             reader = Reader(chain.from_iterable(self._batches(source, flight, lambda: store.stream(source.manifest_key), 4)))
             for entry in last_of_each_path(entry for entry in reader if is_selected(source, entry)):

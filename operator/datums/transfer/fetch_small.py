@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from datums.stores.errors import StoreError
@@ -21,14 +22,23 @@ from datums.transfer.trips import Trips
 from datums.transfer.workers import Stopped
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from typing_extensions import Buffer
 
     from datums.stores.protocol import Batch
 
+    _Version: TypeAlias = tuple[str, str, str, int]
+
 SMALL_BYTES: Final = 512 << 10
 """What is not larger is loaded whole into memory, if its size and version are certain."""
 _EARLY_SHARE: Final = 2
-"""Of the memory, this part is for files that are still being listed: the rest is left for those whose turn it is then."""
+"""Of the memory, this part is for files that are still being listed: the rest is for those whose turn it is then, …"""
+_LIST_SHARE: Final = 8
+"""… and of the requests, this part is for the list: it must not wait for files."""
+_MOST_EARLY: Final = 2000
+"""Files: each takes about a KiB besides its bytes."""
+_TAKEN_AT_ONCE: Final = 16
 _TRIES: Final = 2
 _LOOK_SECONDS: Final = 0.2
 _SOON_SECONDS: Final = 0.02
@@ -68,8 +78,11 @@ class SmallFiles:
         self._arrivals: Arrivals | None = None
         self._files: Iterator[Wanted] = iter(())
         self._offered: deque[Wanted] = deque()
-        self._early: dict[tuple[str, str, str], _Trip] = {}
-        """Those that were offered and are begun with, by key, ETag and version."""
+        self._early: dict[_Version, _Trip] = {}
+        """Those that were offered and are begun with."""
+        self._early_flying = 0
+        self._is_over = False
+        """Whether none waits for its turn any more."""
         self._next: _Trip | None = None
         self._held = 0
         self._most_held = held
@@ -84,9 +97,9 @@ class SmallFiles:
         Args:
             files: with keys, sizes and versions, as they are listed.
         """
-        small = [wanted for wanted in files if 0 < wanted.size <= SMALL_BYTES and (wanted.etag or wanted.version)]
+        small = (wanted for wanted in files if 0 < wanted.size <= SMALL_BYTES and (wanted.etag or wanted.version))
         with self._changed:
-            self._offered += small
+            self._offered += islice(small, max(0, _MOST_EARLY - len(self._offered) - len(self._early)))
             self._changed.notify()
 
     def go(self, files: Iterator[Wanted], arrivals: Arrivals) -> None:
@@ -108,21 +121,24 @@ class SmallFiles:
     def _run(self) -> None:
         try:
             while not self._stopped.is_set():
+                is_listed = self._arrivals is not None
                 pause = self._begin()
-                if len(self._trips):
+                if len(self._trips) > (self._early_flying if self._is_over else 0):
                     for trip, answer in self._trips.turn(pause):
                         self._ended(trip, answer)
                         self._begin()  # not after the last of many answers: their requests would all be late by that
                 elif self._next is not None:
                     self._stopped.wait(pause)
-                elif self._arrivals is None:
-                    self._wait()
-                else:
+                elif self._is_over:
                     break
+                elif not is_listed:
+                    self._wait()
         except BaseException as error:  # noqa: BLE001  handed to the thread that waits
             self._stopped.fail(error)
         finally:
             self._trips.close()
+            for trip in self._early.values():
+                self._progress.flights.remove(trip.flight)
 
     def _wait(self) -> None:
         with self._changed:
@@ -132,23 +148,33 @@ class SmallFiles:
     def _begin(self) -> float:
         """Begins as many as there is room for; the seconds after which there may be more."""
         while (trip := self._due()) is not None:
-            room = self._most_held // _EARLY_SHARE if trip.is_early else self._most_held
-            if self._held and self._held + trip.wanted.size > room:
+            if not self._has_room(trip):
                 break
             if (pause := self._trips.begin(trip)) > 0:
                 return pause
             self._next = None
             self._held += trip.wanted.size
-        return _LOOK_SECONDS if self._arrivals else _SOON_SECONDS
+            self._early_flying += trip.is_early
+            self._progress.flights.add(trip.flight)
+        if self._arrivals is None:
+            return _SOON_SECONDS
+        return _LOOK_SECONDS if self._next or self._is_over else 0.0
+
+    def _has_room(self, trip: _Trip) -> bool:
+        held = self._held + trip.wanted.size
+        if trip.is_early:
+            allowed = self._line.pace.allowed
+            return held <= self._most_held // _EARLY_SHARE and len(self._trips) < allowed - max(1, allowed // _LIST_SHARE)
+        return held <= self._most_held or not len(self._trips)
 
     def _due(self) -> _Trip | None:
         """Whose turn it is."""
         if self._next is not None and self._next.is_early and self._arrivals is not None:
             # There may be no room for it before others are listed that have come: its turn comes as if it had not been offered.
             del self._early[_version(self._next.wanted)]
-            self._progress.flights.remove(self._next.flight)
             self._next = None
-        while self._next is None and not self._stopped.is_set():
+        taken = 0
+        while self._next is None and taken < _TAKEN_AT_ONCE and not self._stopped.is_set():
             if self._arrivals is None:
                 if not self._offered:
                     break
@@ -156,9 +182,11 @@ class SmallFiles:
                 if _version(wanted) not in self._early:
                     self._next = self._early[_version(wanted)] = self._trip(wanted, is_early=True)
             elif (listed := next(self._files, None)) is None:
+                self._is_over = True
                 break
             else:
                 self._list(listed, self._arrivals)
+                taken += 1
         return self._next
 
     def _list(self, wanted: Wanted, arrivals: Arrivals) -> None:
@@ -173,15 +201,15 @@ class SmallFiles:
             self._next = self._trip(wanted, is_early=False)
             return
         trip.wanted, trip.is_early = wanted, False
-        if trip.answer is not None:
+        if trip.answer is None:
+            self._early_flying -= 1
+        else:
             answer, trip.answer = trip.answer, None
             self._progress.flights.add(trip.flight)
             self._ended(trip, answer)
 
     def _trip(self, wanted: Wanted, *, is_early: bool) -> _Trip:
-        flight = Flight(self._line.store.uri(wanted.key))
-        self._progress.flights.add(flight)
-        return _Trip(wanted, flight, is_early=is_early)
+        return _Trip(wanted, Flight(self._line.store.uri(wanted.key)), is_early=is_early)
 
     def _ended(self, trip: _Trip, answer: Buffer | StoreError) -> None:
         if trip.is_early:
@@ -199,6 +227,7 @@ class SmallFiles:
             self._let_go(trip)
 
     def _came_early(self, trip: _Trip, answer: Buffer | StoreError) -> None:
+        self._early_flying -= 1
         if isinstance(answer, StoreError):
             self._early.pop(_version(trip.wanted), None)  # its turn comes once more, and then it is an error
             self._let_go(trip)
@@ -220,8 +249,8 @@ class SmallFiles:
             raise self._arrivals.refused(given_up, trip.wanted) from None
 
 
-def _version(wanted: Wanted) -> tuple[str, str, str]:
-    return wanted.key, wanted.etag, wanted.version
+def _version(wanted: Wanted) -> _Version:
+    return wanted.key, wanted.etag, wanted.version, wanted.size
 
 
 def _send(batch: Batch[_Trip], trip: _Trip) -> None:

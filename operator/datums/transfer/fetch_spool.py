@@ -242,6 +242,10 @@ class Spool:
         """How many files lie in packs."""
         return int(self._base.rows("SELECT count(*) FROM file WHERE offset > 0")[0][0])
 
+    def count_left(self) -> int:
+        """How many files are not loaded."""
+        return int(self._base.rows(f"SELECT count(*) FROM file WHERE done={_WAITING}")[0][0])
+
     def of_input(self, number: int) -> Iterator[Wanted]:
         """The files of an input that are there, by path."""
         query = f"SELECT {_COLUMNS} FROM file WHERE path > ? AND input=? AND done<>{_ABSENT} ORDER BY path"

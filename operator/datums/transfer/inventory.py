@@ -21,14 +21,14 @@ _FILE = int(Kind.FILE)  # what is no plain number takes SQLite's module three ti
 
 
 def take_inventory(
-    journal: Journal, root: int, seen_by_main: str = podpaths.OUTPUTS, expect: Callable[[int], None] = lambda _: None
+    journal: Journal, root: int, seen_by_main: str = podpaths.OUTPUTS, found: Callable[[int], None] = lambda _: None
 ) -> tuple[int, int]:
     """Notes the outputs, sorted out: (files, bytes) on the volume. Main has ended: nothing changes any more.
 
     Args:
         root: descriptor of the outputs directory.
         seen_by_main: where main saw the outputs directory; absolute links below it are inside.
-        expect: told now and then how many more files there are.
+        found: told now and then how many files are found so far.
     """
     database = journal.database
     with database.transaction():
@@ -36,12 +36,14 @@ def take_inventory(
         database.write("DELETE FROM remarks")
     problems: list[tuple[str, str]] = []
     rows: list[tuple[object, ...]] = []
-    for found in walk(root, problems):
-        row = _row(found, problems)
+    files = 0
+    for each in walk(root, problems):
+        row = _row(each, problems)
         if row is not None:
             rows.append(row)
         if len(rows) + len(problems) >= _AT_ONCE:
-            expect(len(rows))
+            files += sum(row[1] == _FILE for row in rows)
+            found(files)
             _flush(database, rows, problems)
     _flush(database, rows, problems)
     follow(journal, root, seen_by_main)

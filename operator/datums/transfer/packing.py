@@ -35,6 +35,10 @@ class Packing:
         self._files += files
         self._turns.begin(self._files)
 
+    def get_ready(self, files: int) -> None:
+        """So many may be packed in all."""
+        self._turns.begin(files)
+
     def close(self) -> None:
         """Ends the second process."""
         self._turns.close()

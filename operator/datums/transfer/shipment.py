@@ -193,7 +193,10 @@ class Shipment:
         # Imported here, for it takes long: main need not wait for it, and what has ended before needs none of it.
         from datums.transfer.local_agent import LocalAgent  # noqa: PLC0415
 
-        LocalAgent(door, podpaths.status_detail_path(self._plan.execution.uid), self._take_detail)
+        try:
+            LocalAgent(door, podpaths.status_detail_path(self._plan.execution.uid), self._take_detail)
+        except OSError as error:
+            say(f"set_status_detail will not work: {error.strerror}")
 
     def _take_detail(self, detail: str) -> None:
         self._detail = detail
@@ -203,8 +206,8 @@ class Shipment:
         self._uploader.final = True
         self._phase = "Uploading"
         self._report()
-        expect = self._uploader.expect_small if self._packs else lambda _: None
-        self._totals = self._uploader.insist(lambda: take_inventory(self._journal, self._places.files, expect=expect))
+        found = self._uploader.expect_small if self._packs else lambda _: None
+        self._totals = self._uploader.insist(lambda: take_inventory(self._journal, self._places.files, found=found))
         self._report()
         for submit in left_to_do(self._journal, self._places, self._uploader, pack=self._packs):
             while not self._uploader.wait_for_room(_TICK_SECONDS):

@@ -52,6 +52,8 @@ class Trips(Generic[T]):
         self._batch: Batch[T] | None = None
         self._refused: list[tuple[T, StoreError]] = []
         """Those that could not even be sent."""
+        self._places = 0
+        """Of the pace: what was taken and not given back."""
 
     def __len__(self) -> int:
         """Those that have not come to their end."""
@@ -66,16 +68,14 @@ class Trips(Generic[T]):
     def _leave(self, trip: T) -> float:
         if (pause := self._pace.take()) > 0:
             return pause
+        self._places += 1
         try:
             if (batch := self._current()) is None:
-                self._pace.give_back()
+                self._give_back()
                 return _LATER
             self._send(batch, trip)
         except StoreError as error:
             self._refused.append((trip, error))
-        except BaseException:
-            self._pace.give_back()
-            raise
         return 0.0
 
     def again(self, trip: T, seconds: float) -> None:
@@ -98,7 +98,7 @@ class Trips(Generic[T]):
             if not self._flying and self._late:
                 time.sleep(max(0.0, min(until - time.monotonic(), pause)))
         for trip, answer in answers:
-            self._pace.give_back()
+            self._give_back()
             if not isinstance(answer, StoreError):
                 self._pace.went_well()
             elif (wait := self._failed(trip, answer)) is not None:
@@ -107,9 +107,15 @@ class Trips(Generic[T]):
             yield trip, answer
 
     def close(self) -> None:
-        """Gives up what is on its way."""
+        """Gives up what is on its way, and the places of all."""
         if self._batch is not None:
             self._batch.close()
+        while self._places:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._places -= 1
+        self._pace.give_back()
 
     @property
     def _flying(self) -> int:
@@ -121,6 +127,7 @@ class Trips(Generic[T]):
         if store is not self._store:
             if self._flying:
                 return None
-            self.close()
+            if self._batch is not None:
+                self._batch.close()
             self._store, self._batch = store, store.batch(self._at_once)
         return self._batch

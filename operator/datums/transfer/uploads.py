@@ -113,12 +113,12 @@ class Uploader:
             new = [slot for slot in slots if slot not in self._known]
             self._known.update(new)
         if new:
-            self.expect_small(len(new))
+            self._builder.expect(len(new))
             self._packing.hand(new)
 
     def expect_small(self, files: int) -> None:
-        """So many more are likely to come for packs: what takes time to begin with is begun."""
-        self._builder.expect(files)
+        """So many files are likely to come for packs, in all: what takes time to begin with is begun."""
+        self._builder.get_ready(files)
 
     def close(self) -> None:
         """Nothing more will be submitted, and all is done with."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -104,7 +106,8 @@ class Loading:
         self.stopped = Stopped()
         self.progress = Progress()
         self._arrived = arrived
-        line: Any = SimpleNamespace(store=memory, pace=Pace(4))
+        self.pace = Pace(4)
+        line: Any = SimpleNamespace(store=memory, pace=self.pace)
         self.small = SmallFiles(line, self.progress, self.stopped, at_once=4, held=held)
 
     def go(self, files: Sequence[Wanted]) -> None:
@@ -195,6 +198,89 @@ def test_what_came_early_and_is_damaged_is_loaded_again(memory: Memory) -> None:
     assert memory.asked == ["a", "a"]
 
 
+def test_there_is_always_room_for_one_whose_turn_it_is(memory: Memory) -> None:
+    """What has come early and is not listed again takes room until the end."""
+    arrived = Arrived()
+    loading = Loading(memory, arrived, held=400)
+    loading.small.offer(listed("a", "b"))
+    wait_for(lambda: len(memory.asked) == 2 and not len(memory))
+    loading.go(listed("c", size=300))
+    assert arrived.files == [(0, b"c e")]
+
+
+def test_what_is_not_listed_in_the_end_is_not_waited_for(memory: Memory) -> None:
+    memory.keeps = {"a"}
+    arrived = Arrived()
+    loading = Loading(memory, arrived)
+    loading.small.offer(listed("a"))
+    wait_for(lambda: memory.asked == ["a"])
+    loading.go(listed("b"))
+    assert arrived.files == [(0, b"b e")]
+
+
+def test_what_is_listed_while_the_thread_looks_around_is_loaded(memory: Memory) -> None:
+    """`go` comes between the look for work and the question whether there will be more."""
+    arrived = Arrived()
+    loading = Loading(memory, arrived)
+    arrivals: Any = arrived
+    begin, went = loading.small._begin, threading.Event()
+
+    def begin_and_go() -> float:
+        pause = begin()
+        if not went.is_set():
+            went.set()
+            loading.small.go(iter(listed("a")), arrivals)
+        return pause
+
+    loading.small._begin = begin_and_go  # type: ignore[method-assign]
+    loading.small.join()
+    assert arrived.files == [(0, b"a e")]
+
+
+def test_no_more_are_offered_than_are_worth_their_memory(memory: Memory) -> None:
+    arrived = Arrived()
+    loading = Loading(memory, arrived, held=2)
+    files = [Wanted(path=f"{n}", store="s", key=f"{n}", size=1, etag="e", id=n) for n in range(3000)]
+    loading.small.offer(files)
+    loading.small.offer(files)
+    assert len(loading.small._offered) <= 2000
+    loading.go(files)
+    assert len(arrived.files) == 3000
+
+
+def test_files_leave_some_requests_to_the_list(memory: Memory) -> None:
+    names = [f"{n}" for n in range(8)]
+    memory.keeps = set(names)
+    loading = Loading(memory, Arrived())
+    loading.small.offer(listed(*names))
+    wait_for(lambda: len(memory.asked) == 3)
+    time.sleep(0.05)
+    assert len(memory.asked) == 3
+    memory.keeps.clear()
+    loading.go(listed(*names))
+
+
+def test_who_waits_for_room_does_not_stand_still(memory: Memory) -> None:
+    loading = Loading(memory, Arrived(), held=200)
+    loading.small.offer(listed("a", "b"))
+    wait_for(lambda: memory.asked == ["a"] and not len(memory))
+    time.sleep(0.02)
+    assert not loading.progress.flights.stuck(-1.0)
+    loading.go(listed("a", "b"))
+
+
+def test_a_thread_that_fails_gives_its_places_back(memory: Memory) -> None:
+    memory.keeps = {"a", "b"}
+    loading = Loading(memory, Arrived())
+    loading.small.offer(listed("a", "b"))
+    wait_for(lambda: len(memory.asked) == 2)
+    memory.take = None  # type: ignore[method-assign,assignment]
+    wait_for(loading.stopped.is_set)
+    loading.small.join()
+    for _ in range(4):
+        assert loading.pace.take() == 0.0
+
+
 def test_what_is_large_or_of_no_certain_version_waits(memory: Memory) -> None:
     loading = Loading(memory, Arrived())
     loading.small.offer([*listed("large", size=SMALL_BYTES + 1), *listed("empty", size=0), *listed("any", etag=""), *listed("a")])
@@ -228,6 +314,14 @@ def test_the_next_item_is_got_meanwhile() -> None:
     assert got == [1, 2]
 
 
+def test_without_a_further_thread_items_come_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert list(ahead(iter([1, 2]))) == [1, 2]
+
+
 def test_an_error_comes_in_the_place_of_its_item() -> None:
     def items() -> Iterator[int]:
         yield 1
@@ -237,6 +331,29 @@ def test_an_error_comes_in_the_place_of_its_item() -> None:
     assert next(coming) == 1
     with pytest.raises(ValueError, match="the second"):
         next(coming)
+
+
+class Lost(Exception):
+    """Can be referred to weakly."""
+
+
+def test_an_error_is_let_go_of_at_once() -> None:
+    """Its traceback has pages of the list; the garbage collector comes rarely."""
+
+    def items() -> Iterator[int]:
+        raise Lost
+        yield 1
+
+    raised: list[weakref.ref[Lost]] = []
+    gc.disable()
+    try:
+        try:
+            next(ahead(items()))
+        except Lost as error:
+            raised.append(weakref.ref(error))
+        wait_for(lambda: raised[0]() is None)
+    finally:
+        gc.enable()
 
 
 def test_who_leaves_early_leaves_no_thread_behind() -> None:
