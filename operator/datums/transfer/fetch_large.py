@@ -20,7 +20,7 @@ from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stream import Stream
 from datums.transfer.fetch_wanted import Wanted
 
-SEGMENT_BYTES: Final = 8 << 20
+SEGMENT_BYTES: Final = 12 << 20
 _FAR_BEHIND: Final = 3
 
 

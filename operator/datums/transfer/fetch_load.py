@@ -46,7 +46,7 @@ _MAX_THREADS: Final = 64
 _SPARE_FILES: Final = 48
 """File descriptors that are no connection and no file that is loaded."""
 _HELD_BYTES: Final = 32 << 20
-_SEGMENTS: Final = 16
+_SEGMENTS: Final = 12
 """So many of large files are in memory at once, of all stores."""
 _MUCH_BYTES: Final = 256 << 20
 _FOR_ONE_FILE: Final = 16
