@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from datums.transfer.fetch_small import SmallFiles
 
-    Work: TypeAlias = tuple[Workers[Any] | SmallFiles, Callable[[], None]]
+    Work: TypeAlias = Workers[Any] | SmallFiles
 
 T = TypeVar("T")
 
@@ -176,15 +176,16 @@ class Loading:
         self._turns.begin(self._spool.count_packed())
         stopped = self._stopped
         try:
-            works = [work for (store, files), share in self._shares(stores) for work in self._begin(store, files, share, shelf)]
-            try:
-                for workers, _ in works:
-                    workers.join()
-                stopped.check()
-            finally:
-                stopped.set()
-                for _, discard_partial in works:
-                    discard_partial()
+            with ExitStack() as after:
+                try:
+                    works: list[Work] = []
+                    for (store, files), share in self._shares(stores):
+                        works += self._begin(store, files, share, shelf, after)
+                    for work in works:
+                        work.join()
+                    stopped.check()
+                finally:
+                    stopped.set()
         finally:
             self._turns.close()
             shelf.close()
@@ -203,7 +204,7 @@ class Loading:
         scale = min(1.0, most / max(1, sum(asked)))
         return zip(stores, (max(1, int(one * scale)) for one in asked), strict=True)
 
-    def _begin(self, store: str, files: int, threads: int, shelf: Shelf) -> list[Work]:
+    def _begin(self, store: str, files: int, threads: int, shelf: Shelf, after: ExitStack) -> list[Work]:
         line, names, progress, stopped = self._lines.line(store), self._names, self._progress, self._stopped
         if not store:
             from datums.transfer.fetch_web import WebLoader  # noqa: PLC0415  most executions have no use for an HTTP client
@@ -212,7 +213,7 @@ class Loading:
             loader = WebLoader(line, shelf, names, optional, progress, stopped)
             take = one_by_one(self._spool.alone("", -2, 1 << 62))
             web: Workers[Any] = Workers(take, loader.work, loader.uri, threads=threads, flights=progress.flights, stopped=stopped)
-            return [(web, lambda: None)]
+            return [web]
         from datums.transfer.download import Downloader  # noqa: PLC0415
         from datums.transfer.fetch_arrivals import Arrivals  # noqa: PLC0415
         from datums.transfer.fetch_packs import span_bytes  # noqa: PLC0415
@@ -223,6 +224,7 @@ class Loading:
         streams = max(threads, min(line.concurrency, _FOR_ONE_FILE, self._spare_files))  # a large file is the work of several
         blocks = max(1, min(streams, _SEGMENTS // self._stores))
         queue = Queue(self._spool, shelf, store, blocks, span_bytes(streams * self._stores), stopped)
+        after.callback(queue.discard)
         arrivals = Arrivals(line, shelf, names, progress)
         unpacking = Unpacking(arrivals, shelf, self._turns)
         downloader = Downloader(line, shelf, arrivals, unpacking, progress, stopped)
@@ -236,7 +238,7 @@ class Loading:
         )
         small = self._small_of(store)
         small.go(self._spool.small(store, SMALL_BYTES, certain=True), arrivals)
-        return [(workers, queue.discard), (small, lambda: None)]
+        return [workers, small]
 
     def _small_of(self, store: str) -> SmallFiles:
         """What loads the small files of a store; begins when it is first asked for."""

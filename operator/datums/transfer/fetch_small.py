@@ -80,7 +80,6 @@ class SmallFiles:
         self._offered: deque[Wanted] = deque()
         self._early: dict[_Version, _Trip] = {}
         """Those that were offered and are begun with."""
-        self._early_flying = 0
         self._is_over = False
         """Whether none waits for its turn any more."""
         self._next: _Trip | None = None
@@ -123,7 +122,7 @@ class SmallFiles:
             while not self._stopped.is_set():
                 is_listed = self._arrivals is not None
                 pause = self._begin()
-                if len(self._trips) > (self._early_flying if self._is_over else 0):
+                if self._is_awaited:
                     for trip, answer in self._trips.turn(pause):
                         self._ended(trip, answer)
                         self._begin()  # not after the last of many answers: their requests would all be late by that
@@ -140,6 +139,12 @@ class SmallFiles:
             for trip in self._early.values():
                 self._progress.flights.remove(trip.flight)
 
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether something is on its way that is wanted: what was offered and is not listed in the end is not."""
+        in_vain = sum(trip.answer is None for trip in self._early.values()) if self._is_over else 0
+        return len(self._trips) > in_vain
+
     def _wait(self) -> None:
         with self._changed:
             if not self._offered and self._arrivals is None:
@@ -154,7 +159,6 @@ class SmallFiles:
                 return pause
             self._next = None
             self._held += trip.wanted.size
-            self._early_flying += trip.is_early
             self._progress.flights.add(trip.flight)
         if self._arrivals is None:
             return _SOON_SECONDS
@@ -201,9 +205,7 @@ class SmallFiles:
             self._next = self._trip(wanted, is_early=False)
             return
         trip.wanted, trip.is_early = wanted, False
-        if trip.answer is None:
-            self._early_flying -= 1
-        else:
+        if trip.answer is not None:
             answer, trip.answer = trip.answer, None
             self._progress.flights.add(trip.flight)
             self._ended(trip, answer)
@@ -227,7 +229,6 @@ class SmallFiles:
             self._let_go(trip)
 
     def _came_early(self, trip: _Trip, answer: Buffer | StoreError) -> None:
-        self._early_flying -= 1
         if isinstance(answer, StoreError):
             self._early.pop(_version(trip.wanted), None)  # its turn comes once more, and then it is an error
             self._let_go(trip)

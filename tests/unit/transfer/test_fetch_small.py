@@ -105,10 +105,16 @@ class Loading:
     def __init__(self, memory: Memory, arrived: Arrived, held: int = 1 << 20) -> None:
         self.stopped = Stopped()
         self.progress = Progress()
+        self._memory = memory
         self._arrived = arrived
         self.pace = Pace(4)
         line: Any = SimpleNamespace(store=memory, pace=self.pace)
         self.small = SmallFiles(line, self.progress, self.stopped, at_once=4, held=held)
+
+    def load_early(self, files: Sequence[Wanted]) -> None:
+        """Offers files, and returns when all have come."""
+        self.small.offer(files)
+        wait_for(lambda: self._memory.asked == [wanted.key for wanted in files] and not len(self._memory))
 
     def go(self, files: Sequence[Wanted]) -> None:
         arrivals: Any = self._arrived
@@ -127,8 +133,7 @@ def listed(*names: str, size: int = 100, etag: str = "e", first: int = 0) -> lis
 def test_what_was_offered_comes_once_and_early(memory: Memory) -> None:
     arrived = Arrived()
     loading = Loading(memory, arrived)
-    loading.small.offer(listed("a", "b", first=-9))
-    wait_for(lambda: memory.asked == ["a", "b"] and not len(memory))
+    loading.load_early(listed("a", "b", first=-9))
     assert arrived.files == []
     loading.go(listed("a", "b", "c", first=1))
     assert sorted(arrived.files) == [(1, b"a e"), (2, b"b e"), (3, b"c e")]
@@ -164,8 +169,7 @@ def test_no_more_is_offered_room_than_a_part_of_the_memory(memory: Memory) -> No
 def test_of_another_version_nothing_is_taken(memory: Memory) -> None:
     arrived = Arrived()
     loading = Loading(memory, arrived)
-    loading.small.offer(listed("a", etag="old"))
-    wait_for(lambda: memory.asked == ["a"] and not len(memory))
+    loading.load_early(listed("a", etag="old"))
     loading.go(listed("a", etag="new"))
     assert arrived.files == [(0, b"a new")]
 
@@ -174,8 +178,7 @@ def test_an_early_error_is_none_until_its_turn(memory: Memory) -> None:
     memory.gone = {"a"}
     arrived = Arrived()
     loading = Loading(memory, arrived)
-    loading.small.offer(listed("a"))
-    wait_for(lambda: memory.asked == ["a"] and not len(memory))
+    loading.load_early(listed("a"))
     loading.go(listed("a"))
     assert arrived.files == [(0, b"a e")]
     assert memory.asked == ["a", "a"]
@@ -191,8 +194,7 @@ def test_an_error_in_its_turn_ends_all(memory: Memory) -> None:
 def test_what_came_early_and_is_damaged_is_loaded_again(memory: Memory) -> None:
     arrived = Arrived(damaged=["a"])
     loading = Loading(memory, arrived)
-    loading.small.offer(listed("a"))
-    wait_for(lambda: memory.asked == ["a"] and not len(memory))
+    loading.load_early(listed("a"))
     loading.go(listed("a"))
     assert arrived.files == [(0, b"a e")]
     assert memory.asked == ["a", "a"]
@@ -202,8 +204,7 @@ def test_there_is_always_room_for_one_whose_turn_it_is(memory: Memory) -> None:
     """What has come early and is not listed again takes room until the end."""
     arrived = Arrived()
     loading = Loading(memory, arrived, held=400)
-    loading.small.offer(listed("a", "b"))
-    wait_for(lambda: len(memory.asked) == 2 and not len(memory))
+    loading.load_early(listed("a", "b"))
     loading.go(listed("c", size=300))
     assert arrived.files == [(0, b"c e")]
 
