@@ -15,6 +15,7 @@ from bench import ours
 from bench.measure import Cost
 from bench.peers import Peer, Rclone, peers_of, sha256sum
 from bench.places import Place
+from bench.runtime import Runtime
 from bench.servers import Server
 from bench.table import Row
 from bench.workloads import Trees, Workload, count_files
@@ -41,10 +42,10 @@ class Case:
         self.costs.setdefault(tool, []).append(cost)
 
     def cost(self, tool: str) -> Cost:
-        """Medians of time and CPU, the highest peak of memory."""
+        """Medians, but the highest peak of memory."""
         runs = self.costs[tool]
-        seconds, cpu = (statistics.median(run[i] for run in runs) for i in (0, 1))
-        return Cost(seconds, cpu, max(run.mib for run in runs))
+        seconds, cpu, busy = map(statistics.median, zip(*((run.seconds, run.cpu, run.busy) for run in runs), strict=True))
+        return Cost(seconds, cpu, max(run.mib for run in runs), busy)
 
     @property
     def fastest(self) -> str:
@@ -56,10 +57,10 @@ class Case:
         """Ours beside the fastest peer, and beside it with `sha256sum` of all files."""
         mine, peer, check = self.cost(OURS), self.cost(self.fastest), self.cost(CHECK)
         certain = peer.seconds + check.seconds
-        costs = {"cpu": mine.cpu, "mib": mine.mib}
+        costs = {"cpu": mine.cpu, "mib": mine.mib, "busy": mine.busy}
         return [
             Row(
-                self.title, "s", mine.seconds, peer.seconds, self.place.target(self.work),
+                self.title, "s", mine.seconds, peer.seconds, self.place.target(self.work, mine.busy),
                 peer=self.fastest, beside_cpu=peer.cpu, **costs,
             ),
             Row(
@@ -74,14 +75,25 @@ class Case:
         return {"name": self.title, "runs": runs}
 
 
-class Bench:
-    """Measures on one server, below a directory of its own."""
+@dataclass(frozen=True)
+class Desk:
+    """What all that is measured has in common."""
 
-    def __init__(self, place: Place, server: Server, scratch: Path, trees: Trees) -> None:
+    scratch: Path
+    """A directory, to be left as it was."""
+    trees: Trees
+    runtime: Runtime
+
+
+class Bench:
+    """Measures on one server."""
+
+    def __init__(self, place: Place, server: Server, desk: Desk) -> None:
         self._place = place
         self._server = server
-        self._scratch = scratch
-        self._trees = trees
+        self._scratch = desk.scratch
+        self._trees = desk.trees
+        self._runtime = desk.runtime
         self._serial = 0
 
     def measure(self, work: Workload, direction: Direction, rounds: int, *, boto3: bool) -> Case:
@@ -143,7 +155,7 @@ class Bench:
     def pod(self, root: Path, work: Workload, packs: ours.Packs = "Never") -> ours.Pod:
         """A pod whose store has as many requests in flight as the peers where these wait for the network, else the usual number."""
         flying = self._place.workers if work.is_small and self._place.waits_for_network else 16
-        return ours.Pod(root, self._server, packs, concurrency=flying)
+        return ours.Pod(root, self._server, self._runtime, packs, concurrency=flying)
 
     @contextmanager
     def directory(self) -> Iterator[Path]:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from bench import ours
+from bench.cases import Desk
 from bench.measure import Cost
 from bench.servers import null_server, tell_null
 from bench.table import Row
-from bench.workloads import Trees, Workload
+from bench.workloads import Workload
 
 _MEMORY: Final = 256.0
 _PUNCH_HOLE: Final = 0x02 | 0x01  # and keep the size
@@ -29,37 +30,37 @@ _EVERY_SECONDS: Final = 0.5
 _KEEP: Final = r"(\.tar|commit\.json|\.jsonl\.zst|/sets/.*)$"
 
 
-def many(scratch: Path, trees: Trees, quick: bool) -> list[Row]:
+def many(desk: Desk, quick: bool) -> list[Row]:
     """1,000,000 × 1 KiB, as packs, out and in again."""
     work = Workload("50000x1KiB" if quick else "1000000x1KiB")
-    source = trees.of(work)
+    source = desk.trees.of(work)
     try:
         with null_server() as server:
             tell_null(server, "keep", _KEEP)
-            saves = ours.Pod(scratch / "saves", server, "Auto")
+            saves = ours.Pod(desk.scratch / "saves", server, desk.runtime, "Auto")
             put = saves.ship(source)
             commit = saves.commit(work)
-            trees.drop(work)
-            get = ours.Pod(scratch / "loads", server).fetch(ours.saved(commit))
+            desk.trees.drop(work)
+            get = ours.Pod(desk.scratch / "loads", server, desk.runtime).fetch(ours.saved(commit))
     finally:
-        trees.drop(work)
+        desk.trees.drop(work)
         for name in ("saves", "loads"):
-            shutil.rmtree(scratch / name, ignore_errors=True)
+            shutil.rmtree(desk.scratch / name, ignore_errors=True)
     return _rows(work, put, get)
 
 
-def large(scratch: Path, trees: Trees, quick: bool) -> list[Row]:
+def large(desk: Desk, quick: bool) -> list[Row]:
     """1 × 200 GiB, sparse, out and in. Loading it needs root, for the mount."""
     work = Workload("1x2GiB-zeros" if quick else "1x200GiB-zeros")
-    source = trees.of(work)
+    source = desk.trees.of(work)
     with null_server() as server:
-        pod = ours.Pod(scratch / "saves", server)
+        pod = ours.Pod(desk.scratch / "saves", server, desk.runtime)
         put = pod.ship(source)
         pod.commit(work)
-        trees.drop(work)
-        shutil.rmtree(scratch / "saves")
-        with _sink(scratch, work) as sink:
-            get = ours.Pod(sink / "loads", server).fetch(ours.raw(work))
+        desk.trees.drop(work)
+        shutil.rmtree(desk.scratch / "saves")
+        with _sink(desk.scratch, work) as sink, desk.runtime.sees(sink):
+            get = ours.Pod(sink / "loads", server, desk.runtime).fetch(ours.raw(work))
     return _rows(work, put, get)
 
 

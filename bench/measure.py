@@ -20,6 +20,8 @@ class Cost(NamedTuple):
     """CPU seconds, user and system."""
     mib: float
     """Peak resident memory."""
+    busy: float
+    """The share of all cores that worked, for whatever process: where it is near 1, they are the limit."""
 
 
 def run(
@@ -39,23 +41,30 @@ def run(
     """
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **env}
     with tempfile.TemporaryFile() as log:
-        started = time.monotonic()
+        started, worked = time.monotonic(), _worked()
         # What the child inherits at its birth counts as its peak memory: this process stays small, and imports no SDK.
         process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd)
         try:
-            ended = 0.0
             if done is not None:
                 done(process)
-                ended = time.monotonic()
+                seconds, worked = time.monotonic() - started, _worked() - worked
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         except BaseException:
             process.kill()
             process.wait()
             raise
-        seconds = (ended or time.monotonic()) - started
+        if done is None:
+            seconds, worked = time.monotonic() - started, _worked() - worked
         if process.returncode:
             log.seek(max(0, log.tell() - 2000))
             shown = " ".join(str(part) for part in argv[:6])
             raise RuntimeError(f"{shown} … ended with {process.returncode}:\n{log.read().decode(errors='replace')}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    busy = worked / seconds / (os.cpu_count() or 1)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, busy)
+
+
+def _worked() -> float:
+    """Seconds that all cores have worked so far, or were kept from it by the hypervisor. Source: proc_stat(5)."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import msgspec
 from bench import measure
 from bench.measure import Cost
 from bench.peers import Rclone
+from bench.runtime import Runtime
 from bench.servers import BUCKET, Server
 from bench.workloads import Workload
 from datums.model import layout, podpaths
@@ -24,8 +24,6 @@ from datums.model import plan as plans
 from datums.model.commit import Commit, FetchResult
 from datums.model.plan import ExecutionRef, InputPlan, ObjectsSource, OutputPlan, Plan, SetSource, StoreAccess
 
-SOURCE = Path(os.environ.get("BENCH_SOURCE") or Path(__file__).parents[1] / "operator")
-"""Where the measured `datums` is; BENCH_SOURCE names the `operator/` of another checkout, to compare with."""
 _STORE = "bench/store"
 _PREFIX = "datums"
 _VERDICT_SECONDS = 1800.0
@@ -39,9 +37,10 @@ class Pod:
         access: fields of the StoreAccess that differ from those of a server of the benchmarks.
     """
 
-    def __init__(self, root: Path, server: Server, packs: Packs = "Never", **access: Any) -> None:
+    def __init__(self, root: Path, server: Server, runtime: Runtime, packs: Packs = "Never", **access: Any) -> None:
         self.root = root
         self._server = server
+        self._runtime = runtime
         self._packs: Packs = packs
         self.execution = ExecutionRef(namespace="bench", name="run", uid=str(uuid.uuid4()), attempt=1)
         here: dict[str, Any] = {
@@ -89,7 +88,7 @@ class Pod:
         inputs = [InputPlan(name="bench", input_id=str(uuid.uuid4()), sources=list(sources))] if sources else []
         self._plan(inputs)
         try:
-            cost = measure.run([sys.executable, "-m", "datums.transfer.fetch"], self._environment())
+            cost = measure.run([*self._runtime.python, "-m", "datums.transfer.fetch"], self._environment())
         except RuntimeError as error:
             log = self.at(podpaths.TERMINATION_LOG)
             raise RuntimeError(f"{error}\n{log.read_text() if log.exists() else ''}") from None
@@ -124,7 +123,7 @@ class Pod:
                 os.kill(process.pid, signal.SIGTERM if gate in ready else signal.SIGKILL)
 
         try:
-            return measure.run([sys.executable, "-m", "datums.transfer.ship"], self._environment(), verdict)
+            return measure.run([*self._runtime.python, "-m", "datums.transfer.ship"], self._environment(), verdict)
         finally:
             os.close(gate)
             inside.rename(outputs)
@@ -152,7 +151,7 @@ class Pod:
         self.at(podpaths.PLAN).write_bytes(plans.encode(document))
 
     def _environment(self) -> dict[str, str]:
-        return {"DATUMS_ROOT": str(self.root), "DATUMS_TOOLS": str(self.at("/tools")), "PYTHONPATH": str(SOURCE)}
+        return {**self._runtime.environment, "DATUMS_ROOT": str(self.root), "DATUMS_TOOLS": str(self.at("/tools"))}
 
 
 def raw(work: Workload) -> ObjectsSource:

@@ -143,4 +143,4 @@ def peers_of(server: Server, workers: int, *, sdk: bool) -> list[Peer]:
 
 def sha256sum(root: Path) -> Cost:
     """What `sha256sum` of all files below a directory costs, by two processes at once."""
-    return measure.run(["sh", "-c", 'find "$0" -type f -print0 | xargs -0 -P2 -n500 sha256sum >/dev/null', root], {})
+    return measure.run(["sh", "-c", 'find "$0" -type f -print0 | xargs -0 -P2 -n100 sha256sum >/dev/null', root], {})

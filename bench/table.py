@@ -26,6 +26,8 @@ class Row(NamedTuple):
     beside_cpu: float | None = None
     mib: float | None = None
     """Peak resident memory of ours."""
+    busy: float | None = None
+    """The share of all cores that worked meanwhile, for us, the server and the line."""
 
     @property
     def ratio(self) -> float | None:
@@ -39,7 +41,7 @@ class Row(NamedTuple):
 
     def json(self) -> dict[str, object]:
         rounded = {name: None if value is None else round(value, 3) for name, value in self._numbers()}
-        costs = [("cpu", self.cpu), ("besideCpu", self.beside_cpu), ("mib", self.mib)]
+        costs = [("cpu", self.cpu), ("besideCpu", self.beside_cpu), ("mib", self.mib), ("busy", self.busy)]
         more: dict[str, object] = {name: round(value, 3) for name, value in costs if value is not None}
         if self.peer:
             more["peer"] = self.peer
@@ -54,11 +56,11 @@ def show(title: str, rows: Sequence[Row]) -> None:
     costs = any(row.cpu is not None or row.mib is not None or row.peer for row in rows)
     print(f"\n{title}")
     print(f"  {'':<58} {'unit':<5} {'ours':>9} {'beside':>9} {'ratio':>7} {'target':>7}", end="")
-    print(f" {'CPU':>7} {'beside':>7} {'MiB':>6} {'beside is':<10}" if costs else "")
+    print(f" {'CPU':>7} {'beside':>7} {'MiB':>6} {'busy':>5} {'beside is':<10}" if costs else "")
     for row in rows:
         numbers = "".join(f" {_text(value):>{width}}" for (_, value), width in zip(row._numbers(), (9, 9, 7, 7), strict=True))
         if costs:
-            numbers += f" {_text(row.cpu):>7} {_text(row.beside_cpu):>7} {_text(row.mib):>6} {row.peer:<10}"
+            numbers += f" {_text(row.cpu):>7} {_text(row.beside_cpu):>7} {_text(row.mib):>6} {_text(row.busy):>5} {row.peer:<10}"
         verdict = {None: "", True: "  met", False: "  MISSED"}[row.met]
         print(f"  {row.name:<58} {row.unit:<5}{numbers}{verdict}".rstrip())
 

@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import special
-from bench.cases import OURS, Bench, Case
+from bench.cases import OURS, Bench, Case, Desk
 from bench.places import PLACES, QUICK, Place
+from bench.runtime import Runtime, of_checkout, of_image
 from bench.servers import Certificates, certificates
 from bench.table import OUT, Row, show
 from bench.workloads import Trees, Workload
+from testbed.errors import SetupError
 
 _SHM = Path("/dev/shm")
 _ROOM = 10 << 30
@@ -38,26 +40,28 @@ def main() -> None:
     arguments.add_argument("--huge", action="store_true", help="the rows of 200 GiB and of 1,000,000 files alone")
     arguments.add_argument("--rounds", type=int, help="how often each tool runs (default: 2 or 3)")
     arguments.add_argument("--work", type=Path, help="a directory for the files (default: in memory, where there are 10 GiB)")
+    arguments.add_argument("--source", type=Path, help="the operator/ of a checkout, run by this Python in place of the image")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what removes files and ends servers
     started = time.monotonic()
     rows: list[Row] = []
     cases: list[Case] = []
     only = re.compile(options.only)
-    with certificates() as tls, _scratch(options.work) as scratch:
-        trees = Trees(scratch / "source")
+    with certificates() as tls, _scratch(options.work) as scratch, _runtime(options.source, scratch) as runtime:
+        print(f"fetch and ship: {runtime.title}", flush=True)
+        desk = Desk(scratch, Trees(scratch / "source"), runtime)
         for place in () if options.huge else PLACES:
-            found = list(_measure(place, tls, scratch, trees, options, only))
+            found = list(_measure(place, tls, desk, options, only))
             cases += found
             show(place.title, made := [row for case in found for row in case.rows()]) if found else None
             rows += made if found else []
-        extra = special.measure(scratch, trees, only, quick=options.quick, huge=options.huge)
+        extra = special.measure(desk, only, quick=options.quick, huge=options.huge)
         if extra:
             show("Packs, memory, back-off", extra)
         rows += [*extra, *_memory(cases)]
     OUT.mkdir(exist_ok=True)
     path = OUT / "transfer.json"
-    document = {"rows": [row.json() for row in rows], "cases": [case.json() for case in cases]}
+    document = {"by": runtime.title, "rows": [row.json() for row in rows], "cases": [case.json() for case in cases]}
     path.write_text(json.dumps(document, indent=1) + "\n")
     missed = [row for row in rows if row.met is False]
     if missed:
@@ -65,9 +69,7 @@ def main() -> None:
     print(f"\n{len(rows)} rows, {len(missed)} missed, {(time.monotonic() - started) / 60:.0f} minutes; written: {path}")
 
 
-def _measure(
-    place: Place, tls: Certificates, scratch: Path, trees: Trees, options: argparse.Namespace, only: re.Pattern[str]
-) -> Iterator[Case]:
+def _measure(place: Place, tls: Certificates, desk: Desk, options: argparse.Namespace, only: re.Pattern[str]) -> Iterator[Case]:
     for full in place.workloads(full=options.full):
         work = Workload(QUICK.get(full.name, full.name)) if options.quick else full
         wanted = [d for d in ("get", "put") if only.search(f"{place.name} {d} {full.name}")]
@@ -75,7 +77,7 @@ def _measure(
             continue
         # A server for each workload: what SeaweedFS was given stays on the disk as long as it runs.
         with place.open(tls) as server:
-            bench = Bench(place, server, scratch, trees)
+            bench = Bench(place, server, desk)
             for direction in ("get", "put"):
                 if direction in wanted:
                     rounds = options.rounds or (1 if options.quick else place.rounds)
@@ -99,6 +101,16 @@ def _memory(cases: Sequence[Case]) -> list[Row]:
 
 
 @contextmanager
+def _runtime(source: Path | None, scratch: Path) -> Iterator[Runtime]:
+    """What runs `fetch` and `ship`."""
+    if source is not None:
+        yield of_checkout(source)
+        return
+    with of_image() as runtime, runtime.sees(scratch):
+        yield runtime
+
+
+@contextmanager
 def _scratch(work: Path | None) -> Iterator[Path]:
     """A directory that is removed at the end."""
     if work is None and _SHM.is_dir() and shutil.disk_usage(_SHM).free > _ROOM:
@@ -111,4 +123,7 @@ def _scratch(work: Path | None) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SetupError as error:
+        sys.exit(f"error: {error}")

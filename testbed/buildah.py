@@ -1,9 +1,12 @@
 """Images that need a builder: the base from Debian's packages, the project's from its Dockerfile. No registry is asked."""
 
+import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from testbed import packages
@@ -64,6 +67,19 @@ def project(image: str) -> Path:
             new.rename(archive)
             _forget_layers()
     return archive
+
+
+@contextlib.contextmanager
+def mounted(image: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The project's image as a directory, what is written there being gone afterwards; and its environment."""
+    archive = project(image)
+    packages.ensure(packages.IMAGES)
+    container = _buildah("from", "--pull-never", f"oci-archive:{archive}")[-1]
+    try:
+        config = json.loads("".join(_buildah("inspect", container)))["OCIv1"]["config"]
+        yield Path(_buildah("mount", container)[-1]), dict(entry.split("=", 1) for entry in config["Env"])
+    finally:
+        _buildah("rm", container)
 
 
 def context_files(ignore: Path) -> list[Path]:
