@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from datums.stores import errors
 from datums.stores.errors import StoreError
-from datums.stores.sink import Sink
 from datums.stores.sink_memory import MemoryFile, TooLong
 from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Segment
@@ -75,7 +74,7 @@ class Downloader:
 
     def _spanned(self, span: Span, flight: Flight) -> None:
         patience = self._patience(flight)
-        line = self._line
+        line, moved = self._line, self._watched(flight, patience, lambda _: None)
         left = [wanted for wanted in span.files if not self._arrivals.is_there(wanted)]
         damaged: list[Wanted] = []
         while left:
@@ -84,7 +83,7 @@ class Downloader:
                 failure: StoreError | None = None
                 try:
                     with line.pace.slot():
-                        self._download(left[0].key, memory.sink, lambda _: None, patience, flight, start, end - start)
+                        line.store.download(left[0].key, memory.sink, moved, start, end - start)
                 except StoreError as error:
                     failure = error
                 came = list(arrived(left, memory.sink.position))
@@ -136,15 +135,13 @@ class Downloader:
     def _streamed(self, stream: Stream, flight: Flight, restart: Callable[[], None] | None) -> None:
         patience = self._patience(flight)
         line, wanted = self._line, stream.wanted
-        count = partial(self._progress.add, 0)
+        moved = self._watched(flight, patience, partial(self._progress.add, 0))
         while stream.left > 0 or (stream.is_open and not stream.position):
             try:
                 with line.pace.slot():
                     length = None if stream.is_open else stream.left
                     start = wanted.offset + stream.position
-                    self._download(
-                        wanted.key, stream.sink, count, patience, flight, start, length, etag=wanted.etag, version=wanted.version
-                    )
+                    line.store.download(wanted.key, stream.sink, moved, start, length, etag=wanted.etag, version=wanted.version)
             except StoreError as error:
                 patience.after(error)
                 if stream.position and restart:
@@ -162,20 +159,8 @@ class Downloader:
         if stream.left:
             raise self._arrivals.changed(wanted, stream.position)
 
-    def _download(
-        self,
-        key: str,
-        sink: Sink,
-        count: Callable[[int], None],
-        patience: Patience,
-        flight: Flight,
-        offset: int,
-        length: int | None,
-        *,
-        etag: str = "",
-        version: str = "",
-    ) -> None:
-        """Has the bytes written as they come, and whoever watches see that they do."""
+    def _watched(self, flight: Flight, patience: Patience, count: Callable[[int], None]) -> Callable[[int], None]:
+        """What is to be called as bytes come, for whoever watches to see that they do."""
 
         def came(size: int) -> None:
             if self._stopped.is_set():
@@ -185,7 +170,7 @@ class Downloader:
                 patience.went_well()
                 count(size)
 
-        self._line.store.download(key, sink, came, offset, length, etag=etag, version=version)
+        return came
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)

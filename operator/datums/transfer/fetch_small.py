@@ -6,13 +6,12 @@ A list of many files comes page by page, and each page takes as long as a file. 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from datums.stores.errors import StoreError
 from datums.transfer.fetch_arrivals import Arrivals
+from datums.transfer.fetch_early import Early
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_retry import Patience
 from datums.transfer.fetch_stores import Line
@@ -22,13 +21,9 @@ from datums.transfer.trips import Trips
 from datums.transfer.workers import Stopped
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from typing_extensions import Buffer
 
     from datums.stores.protocol import Batch
-
-    _Version: TypeAlias = tuple[str, str, str, int]
 
 SMALL_BYTES: Final = 512 << 10
 """What is not larger is loaded whole into memory, if its size and version are certain."""
@@ -36,8 +31,6 @@ _EARLY_SHARE: Final = 2
 """Of the memory, this part is for files that are still being listed: the rest is for those whose turn it is then, …"""
 _LIST_SHARE: Final = 8
 """… and of the requests, this part is for the list: it must not wait for files."""
-_MOST_EARLY: Final = 2000
-"""Files: each takes about a KiB besides its bytes."""
 _TAKEN_AT_ONCE: Final = 16
 _TRIES: Final = 2
 _LOOK_SECONDS: Final = 0.2
@@ -77,9 +70,7 @@ class SmallFiles:
         self._stopped = stopped
         self._arrivals: Arrivals | None = None
         self._files: Iterator[Wanted] = iter(())
-        self._offered: deque[Wanted] = deque()
-        self._early: dict[_Version, _Trip] = {}
-        """Those that were offered and are begun with."""
+        self._early: Early[_Trip] = Early()
         self._is_over = False
         """Whether none waits for its turn any more."""
         self._next: _Trip | None = None
@@ -96,9 +87,8 @@ class SmallFiles:
         Args:
             files: with keys, sizes and versions, as they are listed.
         """
-        small = (wanted for wanted in files if 0 < wanted.size <= SMALL_BYTES and (wanted.etag or wanted.version))
         with self._changed:
-            self._offered += islice(small, max(0, _MOST_EARLY - len(self._offered) - len(self._early)))
+            self._early.offer(wanted for wanted in files if 0 < wanted.size <= SMALL_BYTES and (wanted.etag or wanted.version))
             self._changed.notify()
 
     def go(self, files: Iterator[Wanted], arrivals: Arrivals) -> None:
@@ -136,18 +126,18 @@ class SmallFiles:
             self._stopped.fail(error)
         finally:
             self._trips.close()
-            for trip in self._early.values():
+            for trip in self._early:
                 self._progress.flights.remove(trip.flight)
 
     @property
     def _is_awaited(self) -> bool:
         """Whether something is on its way that is wanted: what was offered and is not listed in the end is not."""
-        in_vain = sum(trip.answer is None for trip in self._early.values()) if self._is_over else 0
+        in_vain = sum(trip.answer is None for trip in self._early) if self._is_over else 0
         return len(self._trips) > in_vain
 
     def _wait(self) -> None:
         with self._changed:
-            if not self._offered and self._arrivals is None:
+            if not self._early.waits and self._arrivals is None:
                 self._changed.wait(_LOOK_SECONDS)
 
     def _begin(self) -> float:
@@ -175,16 +165,15 @@ class SmallFiles:
         """Whose turn it is."""
         if self._next is not None and self._next.is_early and self._arrivals is not None:
             # There may be no room for it before others are listed that have come: its turn comes as if it had not been offered.
-            del self._early[_version(self._next.wanted)]
+            self._early.take(self._next.wanted)
             self._next = None
         taken = 0
         while self._next is None and taken < _TAKEN_AT_ONCE and not self._stopped.is_set():
             if self._arrivals is None:
-                if not self._offered:
+                if (offered := self._early.next()) is None:
                     break
-                wanted = self._offered.popleft()
-                if _version(wanted) not in self._early:
-                    self._next = self._early[_version(wanted)] = self._trip(wanted, is_early=True)
+                self._next = self._trip(offered, is_early=True)
+                self._early.begin(offered, self._next)
             elif (listed := next(self._files, None)) is None:
                 self._is_over = True
                 break
@@ -200,7 +189,7 @@ class SmallFiles:
         if not wanted.size:
             arrivals.take([(wanted, [])], last=True)  # no service has a range of nothing
             return
-        trip = self._early.pop(_version(wanted), None)
+        trip = self._early.take(wanted)
         if trip is None:
             self._next = self._trip(wanted, is_early=False)
             return
@@ -230,7 +219,7 @@ class SmallFiles:
 
     def _came_early(self, trip: _Trip, answer: Buffer | StoreError) -> None:
         if isinstance(answer, StoreError):
-            self._early.pop(_version(trip.wanted), None)  # its turn comes once more, and then it is an error
+            self._early.take(trip.wanted)  # its turn comes once more, and then it is an error
             self._let_go(trip)
         else:
             trip.answer = answer
@@ -248,10 +237,6 @@ class SmallFiles:
             if trip.is_early or self._arrivals is None:
                 return None
             raise self._arrivals.refused(given_up, trip.wanted) from None
-
-
-def _version(wanted: Wanted) -> _Version:
-    return wanted.key, wanted.etag, wanted.version, wanted.size
 
 
 def _send(batch: Batch[_Trip], trip: _Trip) -> None:
