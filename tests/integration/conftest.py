@@ -1,6 +1,7 @@
 """Fixtures of the integration tests: real servers on loopback."""
 
 from tests.integration.azure_fixture import azure, azure_server
+from tests.integration.executions_kit import bare, project
 from tests.integration.fetch_kit import fetch_pod
 from tests.integration.gcs_fixture import gcs, gcs_server
 from tests.integration.kube_fixture import control_plane, kube, kube_api, namespace, operator, secret
@@ -12,6 +13,7 @@ __all__ = [
     "account",
     "azure",
     "azure_server",
+    "bare",
     "bucket",
     "control_plane",
     "fetch_pod",
@@ -23,6 +25,7 @@ __all__ = [
     "operator",
     "pod",
     "pods",
+    "project",
     "s3_server",
     "secret",
     "watched",

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from datums.api.names import LABEL_MANAGED_BY, MANAGED_BY
@@ -38,6 +39,7 @@ from datums.stores import open_store
 
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 NODE = "node-1"
+FILES = {"a.txt": b"a", "dir/b.txt": b"bb"}
 
 
 class Crash(BaseException):
@@ -347,3 +349,29 @@ def now() -> str:
 
 def _status(name: str, state: Obj) -> Obj:
     return {"name": name, "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+@pytest.fixture
+async def bare(kube: Kube, namespace: str, secret: Any, s3_server: Any, bucket: str) -> Project:
+    """A project without a store."""
+    project = Project(kube, namespace, s3_server, bucket)
+    await project.set_up()
+    return project
+
+
+@pytest.fixture
+async def project(bare: Project) -> Project:
+    """A project with one."""
+    await bare.connect()
+    return bare
+
+
+async def succeeded(project: Project, name: str = "train", files: dict[str, bytes] | None = None, **spec: Any) -> Any:
+    """An execution that has."""
+    run = await project.run(name, **spec)
+    pod = await run.started()
+    await pod.main_ended(0)
+    await pod.commits(FILES if files is None else files)
+    pod.reports("Committed")
+    await run.step()
+    return run

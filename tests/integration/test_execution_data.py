@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from datums.control.kube import Kube
 from datums.model.plan import DatumSource, ObjectsSource
 from tests.integration.executions_kit import Project, ended, running, waiting
 
 FILES = {f"many/{n:03}.txt": f"{n}\n".encode() for n in range(100)}
 STUCK = "s3://acme/raw/x: no byte since 12:00:01 UTC; still trying"
-
-
-@pytest.fixture
-async def project(kube: Kube, namespace: str, secret: Any, s3_server: Any, bucket: str) -> Project:
-    project = Project(kube, namespace, s3_server, bucket)
-    await project.set_up()
-    await project.connect()
-    return project
 
 
 async def test_files_in_packs_are_datums_like_others(project: Project) -> None:

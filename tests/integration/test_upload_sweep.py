@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from datums.control.kube import SECRETS, Kube
+from datums.control.kube import SECRETS
 from datums.control.upload_sweeper import UploadSweeper
 from datums.model import layout
 from tests.integration.executions_kit import Project
 
 DAYS = 86400.0
-
-
-@pytest.fixture
-async def project(kube: Kube, namespace: str, s3_server: Any, bucket: str) -> Project:
-    project = Project(kube, namespace, s3_server, bucket)
-    await project.set_up()
-    await kube.create(SECRETS, namespace, {"metadata": {"name": "keys"}, "stringData": s3_server.keys["admin"]})
-    await project.connect()
-    return project
 
 
 def begin(project: Project, key: str) -> str:
