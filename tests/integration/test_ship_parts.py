@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from tests.faults.proxy import FaultProxy
-from tests.faults.script import Hit
+from tests.faults.script import XML, Fault, Hit, Script, s3_error
 from tests.integration.ship_kit import Pods, ShipPod, problems, run_to_commit, wait_for, write
 
 SEEDS = int(os.environ.get("DATUMS_SEEDS", "5"))
@@ -121,6 +121,21 @@ def test_a_part_that_has_arrived_is_never_sent_again(watched: Watched, seed: int
     assert pod.contents() == {("big.bin", 0): BIG}
     assert pod.entries()[0].location.key.endswith("/files/big.bin")  # type: ignore[union-attr]
     assert pending(pod) == []
+
+
+def test_who_may_not_list_parts_sends_again_those_that_nobody_knows_of(watched: Watched) -> None:
+    pod = watched.pod
+    watched.kill_at("PUT .*partNumber", 8)
+    begin(pod)
+    assert watched.dies.wait(60)
+    pod.processes[-1].wait()
+    denied = s3_error("AccessDenied")
+    watched.proxy.script = Script([Fault(do="status", method="GET", path=r"[?&]uploadId=", status=403, headers=XML, body=denied, times=0)])
+    pod.start()
+    pod.committed(60)
+    assert [hit for hit in watched.proxy.hits if hit.do == "status"]
+    assert sum(count - 1 for count in watched.puts().values()) <= IN_FLIGHT
+    assert pod.contents() == {("big.bin", 0): BIG} and pending(pod) == []
 
 
 def test_killed_while_the_parts_become_an_object(watched: Watched) -> None:

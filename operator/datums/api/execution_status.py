@@ -33,7 +33,7 @@ class PinnedInput(Part, frozen=True):
     link: Annotated[str, Meta(max_length=2048)]
     """The link as the spec has it."""
     pinned: Annotated[str, Meta(max_length=2048)]
-    """The link that leads to the very same bytes again."""
+    """The link with the digest of what it led to: it leads to the very same bytes again, or fails with `InputChanged`."""
     files: Count
     """Number of files."""
     bytes: Count
@@ -50,7 +50,7 @@ class InputsStatus(Part, frozen=True):
     manifest: ManifestReference | None = None
     """The list of every file, with its digest."""
     pinned: Annotated[tuple[PinnedInput, ...], Meta(max_length=256)] = ()
-    """What each link led to."""
+    """What the links led to, once it has succeeded: the first 16 at most. All of them are in the attempt's commit."""
 
 
 class OutputsStatus(Part, frozen=True):
@@ -74,7 +74,8 @@ class Reproducible(Part, frozen=True):
     """Whether running the same spec again gives the command the same bytes."""
 
     value: bool
-    """True when every input is pinned to bytes that cannot change."""
+    """False when an input is a web file whose server does not version it and whose link holds no digest. Of all others
+    `status.inputs.pinned` says which bytes they were, and used again gives the same or fails."""
     reasons: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(max_length=16)] = ()
     """What stands against it."""
 

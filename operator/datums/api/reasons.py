@@ -46,10 +46,11 @@ class Failed(StrEnum):
     STORE_NOT_READY = "StoreNotReady"
     """The DataStore could not be used. Its own `Ready` condition says why."""
     AMBIGUOUS_STORE = "AmbiguousStore"
-    """No store is named and several are the default; the message names them. Set `spec.outputs.store`."""
+    """Several DataStores fit: two are the default, two have the bucket of a link, or two that are shared have one name.
+    The message names them. Set `spec.outputs.store`, or use `store://<datastore>@<namespace>/…`."""
     NOT_SHARED = "NotShared"
-    """The store or the datum is not shared with this namespace. Its owner may allow it in `spec.allowedNamespaces` of
-    the DataStore."""
+    """The store is not shared with this namespace; its owner may allow it in `spec.allowedNamespaces` of the DataStore.
+    Datums of other namespaces cannot be inputs."""
     INPUT_NOT_FOUND = "InputNotFound"
     """A link of an input that is not optional leads to nothing. Correct it, or set `optional`."""
     INPUT_NAME_COLLISION = "InputNameCollision"
@@ -97,7 +98,7 @@ class StoreReady(StrEnum):
 
 class StoreNotReady(StrEnum):
     """Reasons of a DataStore's `Ready` when it is False. It is tried again when its spec or its Secret changes, and
-    every ten minutes."""
+    every `probeRetrySeconds`."""
 
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     """The Secret, or the ConfigMap or Secret of `caBundle`, does not exist in the DataStore's namespace."""

@@ -112,7 +112,7 @@ def _credentials(access: StoreAccess, environment: Mapping[str, str]) -> dict[st
         case "azure":
             for way in _AZURE:
                 if all(environment.get(name) for name in way):
-                    return _taken(environment, *way)
+                    return _taken(environment, *way, *(["AZURE_AUTHORITY_HOST"] if len(way) > 1 else []))
             missing = "AZURE_STORAGE_KEY, or AZURE_STORAGE_SAS_TOKEN, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET,"
     raise Problem(f"no credentials for {access.kind}: set {missing} or give --anonymous for what is public")
 

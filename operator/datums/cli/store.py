@@ -33,7 +33,7 @@ Examples:
   datums store check ml@platform -o markdown             the one of namespace platform, as a page
   datums store check public --read-only                  only what reading needs
   datums store check --file store.yaml --file keys.yaml  a DataStore and its Secret from files, without a cluster
-  kubectl exec -n datums-system deploy/datums-operator -- datums store check ml@platform
+  kubectl exec -n datums-system deploy/datums -- datums store check ml@platform
 """
 
 

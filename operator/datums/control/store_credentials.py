@@ -21,7 +21,9 @@ _AZURE_WAYS: Final = (
     ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
 )
 """The first that is complete is used."""
-_NO_SECRET: Final = frozenset({"AZURE_TENANT_ID", "AZURE_CLIENT_ID"})
+_AZURE_LOGIN: Final = "AZURE_AUTHORITY_HOST"
+"""Beside those of a client: who gives its tokens, where that is not the login service of the endpoint's cloud."""
+_NO_SECRET: Final = frozenset({"AZURE_TENANT_ID", "AZURE_CLIENT_ID", _AZURE_LOGIN})
 
 
 class StoreSetupError(Exception):
@@ -100,11 +102,12 @@ def _gcs(store: Obj, secret: Obj) -> dict[str, str]:
 
 
 def _azure(store: Obj, secret: Obj) -> dict[str, str]:
-    found = _values(store, secret, *(key for way in _AZURE_WAYS for key in way))
+    *_, client = _AZURE_WAYS
+    found = _values(store, secret, *(key for way in _AZURE_WAYS for key in way), _AZURE_LOGIN)
     for way in _AZURE_WAYS:
         if all(key in found for key in way):
-            return _checked({key: found[key] for key in way}, store, secret)
-    *_, client = _AZURE_WAYS
+            taken = (*way, _AZURE_LOGIN) if way is client else way
+            return _checked({key: found[key] for key in taken if key in found}, store, secret)
     lacking = [key for key in client if key not in found]
     if len(lacking) < len(client):
         raise StoreSetupError(StoreNotReady.SECRET_KEY_MISSING, _missing("Secret", secret, " and ".join(lacking), store))

@@ -41,8 +41,7 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
         if key.startswith(projects) and (_goes_up(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
             raise FetchError(
                 Failed.NOT_SHARED,
-                f"{where}: this reaches below {uri(access, projects)}, into what Datums saved for another project: narrow "
-                "the link, or use datum:// links to datums that are shared with this namespace",
+                f"{where}: this reaches below {uri(access, projects)}, into what Datums saved for another project: narrow the link",
             )
     if not _goes_up(key) and any(key.startswith(prefix) for prefix in access.readable):
         return

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from datums.model import layout
-from datums.stores.errors import Corrupt, NotFound, UnsupportedKey
+from datums.stores.errors import AccessDenied, Corrupt, NotFound, UnsupportedKey
 from datums.stores.protocol import SentPart, Store
 from datums.transfer.buffers import Buffers
 from datums.transfer.crew import Crew
@@ -155,9 +155,11 @@ class Parts:
     def _listed(self, upload: Upload, key: str) -> Mapping[int, SentPart]:
         """The parts that the service has. The key and the upload are this file's alone: what has arrived is of it."""
         try:
-            return self._store.call(key, lambda store: store.sent_parts(key, upload.upload), accept=(NotFound,))
+            return self._store.call(key, lambda store: store.sent_parts(key, upload.upload), accept=(NotFound, AccessDenied))
         except NotFound:
             return {}  # finished already, or lost: its end will show
+        except AccessDenied:
+            return {}  # it is a right of its own in S3, and its lack costs no more than the parts of which the journal does not know
 
     def _tag(self, key: str, part: SentPart, data: memoryview) -> str:
         return self._store.call(key, lambda store: store.part_tag(part, data))

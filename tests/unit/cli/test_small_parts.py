@@ -43,6 +43,8 @@ def test_the_other_providers(tmp_path: Path) -> None:
     access, credentials, _ = found("azure://acme/c/k", {"AZURE_STORAGE_SAS_TOKEN": "sig=x", "AZURE_TENANT_ID": "t"})
     assert (access.kind, access.account, access.bucket) == ("azure", "acme", "c")
     assert credentials == {"AZURE_STORAGE_SAS_TOKEN": "sig=x"}
+    client = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s", "AZURE_AUTHORITY_HOST": "https://login"}
+    assert found("azure://acme/c/k", client)[1] == client
     access, _, _ = found("swift://p/c/k", AWS, region="gra")
     assert (access.kind, access.account, access.bucket, access.region) == ("ovh", "p", "c", "gra")
     access, _, _ = found("oci://b@ns/k", AWS | {"AWS_REGION": "eu-frankfurt-1"})

@@ -45,6 +45,8 @@ def test_the_key_file_of_a_service_account() -> None:
         ({"AZURE_STORAGE_KEY": "a2V5"}, {"AZURE_STORAGE_KEY": "a2V5"}),
         ({"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=x"}, {"AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=x"}),
         (CLIENT, CLIENT),
+        (CLIENT | {"AZURE_AUTHORITY_HOST": "https://login"}, CLIENT | {"AZURE_AUTHORITY_HOST": "https://login"}),
+        ({"AZURE_STORAGE_KEY": "a2V5", "AZURE_AUTHORITY_HOST": "https://login"}, {"AZURE_STORAGE_KEY": "a2V5"}),
         (CLIENT | {"AZURE_STORAGE_SAS_TOKEN": "sig=x", "AZURE_STORAGE_KEY": ""}, {"AZURE_STORAGE_SAS_TOKEN": "sig=x"}),
         (CLIENT | {"AZURE_STORAGE_KEY": "a2V5"}, {"AZURE_STORAGE_KEY": "a2V5"}),
     ],

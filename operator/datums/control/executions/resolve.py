@@ -180,8 +180,8 @@ class _Resolver:
             if fixed.startswith(projects) and owner != self._namespace and "/" in fixed.removeprefix(projects):
                 raise NotStartable(
                     Failed.NOT_SHARED,
-                    f"link {text} leads into what Datums saved for namespace {owner}, which no raw link may read: use datum:// "
-                    "links to datums that are shared",
+                    f"link {text} leads into what Datums saved for namespace {owner}, which no raw link may read: only "
+                    "datums of the execution's own namespace can be inputs",
                     final=True,
                 )
         return ObjectsSource(link=text, store=self._use(store), pattern=pattern, pin=pin)
