@@ -128,7 +128,7 @@ class Bench:
         self.settle(case.work)
         with self.directory() as place:
             if tool is None:
-                pod = self.pod(place / "pod", case.work)
+                pod = self.pod(place / "pod", concurrency=self._flying(case.work))
                 case.add(OURS, pod.fetch(ours.raw(case.work)))
                 _check(pod.inputs, case.work)
             else:
@@ -143,7 +143,7 @@ class Bench:
         self.settle(case.work)
         if tool is None:
             with self.directory() as place:
-                pod = self.pod(place / "pod", case.work)
+                pod = self.pod(place / "pod", concurrency=self._flying(case.work))
                 case.add(OURS, pod.ship(source))
                 pod.commit(case.work)
         else:
@@ -152,10 +152,17 @@ class Bench:
             if isinstance(tool, Rclone):
                 case.add(CHECK, sha256sum(source))
 
-    def pod(self, root: Path, work: Workload, packs: ours.Packs = "Never") -> ours.Pod:
-        """A pod whose store has as many requests in flight as the peers where these wait for the network, else the usual number."""
-        flying = self._place.workers if work.is_small and self._place.waits_for_network else 16
-        return ours.Pod(root, self._server, self._runtime, packs, concurrency=flying)
+    def pod(self, root: Path, packs: ours.Packs = "Never", *, concurrency: int = 16) -> ours.Pod:
+        """A pod.
+
+        Args:
+            concurrency: as a DataStore has it, requests in flight.
+        """
+        return ours.Pod(root, self._server, self._runtime, packs, concurrency=concurrency)
+
+    def _flying(self, work: Workload) -> int:
+        """As many requests as s5cmd with small files, else the usual number."""
+        return max(64, self._place.workers) if work.is_small else 16
 
     @contextmanager
     def directory(self) -> Iterator[Path]:

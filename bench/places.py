@@ -100,8 +100,8 @@ PLACES: Final = (
     Place("seaweed", "SeaweedFS", _seaweed, (SMALL, MIDDLE, LARGE), (MANY,), boto3=(MIDDLE,)),
     Place("seaweed-tls", "SeaweedFS, TLS", _seaweed_tls, (SMALL, MIDDLE), (MANY, LARGE)),
     Place("30ms", "30 ms", _line(delay_ms=30), (SMALL, MIDDLE, LARGE), (MANY,), workers=128, waits_for_network=True),
-    Place("gcs", "fake-gcs-server", _gcs, (SMALL, "20x10MiB")),
-    Place("azure", "Azurite", _azure, (SMALL, "20x10MiB")),
+    Place("gcs", "fake-gcs-server", _gcs, ("1000x10KiB", "20x10MiB"), (SMALL,)),
+    Place("azure", "Azurite", _azure, ("1000x10KiB", "20x10MiB"), (SMALL,)),
     Place(
         "50MB",
         "50 MB/s",

@@ -61,9 +61,9 @@ def packs(place: Place, desk: Desk, quick: bool) -> list[Row]:
                     get.add(peer.name, peer.get(server, f"raw/{work.name}/", target, work))
             bench.settle(work)
             with bench.directory() as root:
-                pod = bench.pod(root / "saves", work, "Auto")
+                pod = bench.pod(root / "saves", "Auto")
                 put.add(OURS, pod.ship(source))
-                get.add(OURS, bench.pod(root / "loads", work).fetch(ours.saved(pod.commit(work))))
+                get.add(OURS, bench.pod(root / "loads").fetch(ours.saved(pod.commit(work))))
     return [_beside(case, f"{case.title}, as packs", 0.25) for case in (put, get)]
 
 
@@ -93,7 +93,7 @@ def storm(desk: Desk, quick: bool) -> list[Row]:
         directions: tuple[Direction, ...] = ("get", "put")
         for direction in directions:
             with bench.directory() as root:
-                pod = bench.pod(root, work)
+                pod = bench.pod(root)
                 tell_null(server, "reset")
                 tell_null(server, "storm", str(_STORM))
                 mine = pod.fetch(ours.raw(work)) if direction == "get" else pod.ship(desk.trees.of(work))

@@ -48,7 +48,8 @@ def main() -> None:
     cases: list[Case] = []
     only = re.compile(options.only)
     with certificates() as tls, _scratch(options.work) as scratch, _runtime(options.source, scratch) as runtime:
-        print(f"fetch and ship: {runtime.title}", flush=True)
+        by = runtime.title
+        print(f"fetch and ship: {by}", flush=True)
         desk = Desk(scratch, Trees(scratch / "source"), runtime)
         for place in () if options.huge else PLACES:
             found = list(_measure(place, tls, desk, options, only))
@@ -61,7 +62,7 @@ def main() -> None:
         rows += [*extra, *_memory(cases)]
     OUT.mkdir(exist_ok=True)
     path = OUT / "transfer.json"
-    document = {"by": runtime.title, "rows": [row.json() for row in rows], "cases": [case.json() for case in cases]}
+    document = {"by": by, "rows": [row.json() for row in rows], "cases": [case.json() for case in cases]}
     path.write_text(json.dumps(document, indent=1) + "\n")
     missed = [row for row in rows if row.met is False]
     if missed:
