@@ -19,7 +19,7 @@ from datums.control.kube import DATASTORES, DATUMS, SECRETS, Kube
 from datums.model import ids, layout
 from testbed.control_plane import ControlPlane
 from tests.faults.proxy import FaultProxy
-from tests.faults.script import Fault, Script
+from tests.faults.script import Fault, Hit, Script
 from tests.integration.cli_kit import aws, begun, datums, datums_beside, interrupted
 from tests.integration.fetch_kit import SET, UID, Pod
 from tests.integration.s3_fixture import STORE, S3Server
@@ -183,6 +183,30 @@ def test_a_flipped_byte_is_found(s3_server: S3Server, bucket: str, tmp_path: Pat
     assert list(out.iterdir()) == []
 
 
+def test_a_copy_has_nothing_of_what_the_link_led_to_before(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
+    write(s3_server, bucket, {"many/a": b"a", "many/b": b"b" * 5000})
+    keys = s3_server.keys["admin"]
+    secrets = {keys["AWS_ACCESS_KEY_ID"]: keys["AWS_SECRET_ACCESS_KEY"]}
+    link, out = f"s3://{bucket}/many/**", tmp_path / "out"
+    with FaultProxy(s3_server.endpoint, Script([]), secrets=secrets) as proxy:
+
+        def replace(hit: Hit) -> None:
+            if hit.method == "GET" and "many/b" in hit.target:
+                deadline = time.monotonic() + 30
+                while not list(tmp_path.glob(".datums-cp-*/files/a")) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                write(s3_server, bucket, {"many/b": b"B" * 5000})
+
+        proxy.watch = replace
+        done = datums("cp", link, str(out), env={**keys, "AWS_ENDPOINT_URL": proxy.endpoint})
+    assert done.code == 1 and "many/b" in done.err and "is kept in" not in done.err, done
+    assert list(tmp_path.iterdir()) == []
+    s3_server.boto().delete_object(Bucket=bucket, Key="many/a")
+    done = datums("cp", link, str(out), env={**keys, "AWS_ENDPOINT_URL": s3_server.endpoint})
+    assert done.code == 0, done.err
+    assert below(out) == {"b": b"B" * 5000}
+
+
 def test_an_interrupted_copy_goes_on(s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
     tree = {f"many/{n:03}": os.urandom(2000) for n in range(120)}
     write(s3_server, bucket, tree)
@@ -205,10 +229,10 @@ def test_an_interrupted_copy_goes_on(s3_server: S3Server, bucket: str, tmp_path:
         stage = next(tmp_path.glob(".datums-cp-*"))
         assert not (stage / ".datums-partial").exists()
         assert stage.stat().st_mode & 0o077 == 0
-    for key in tree:
-        if key != "many/060":
-            s3_server.boto().delete_object(Bucket=bucket, Key=key)  # what is there already is not asked for again
-    with FaultProxy(s3_server.endpoint, Script([]), secrets=secrets) as proxy:
+        for key in tree:
+            if key != "many/060":
+                s3_server.boto().delete_object(Bucket=bucket, Key=key)  # what is there already is not asked for again
+        proxy.script = Script([])
         done = datums("cp", link, str(out), env={**keys, "AWS_ENDPOINT_URL": proxy.endpoint})
     assert done.code == 0, done.err
     assert below(out) == {key.removeprefix("many/"): body for key, body in tree.items()}

@@ -151,6 +151,21 @@ def test_a_bundle_whole_by_path_by_glob_and_by_id(fetch_pod: Pod) -> None:
     assert fetch_pod.fetch().reason == "InputDigestMismatch"
 
 
+def test_a_manifest_that_is_gone_is_no_input_that_is_optional(fetch_pod: Pod) -> None:
+    key, digest, entries = fetch_pod.save("first", {"a": b"1"}, packs=1)
+    fetch_pod.store.delete(key)
+    source = SetSource(link="datum://bundle", store=STORE, manifest_key=key, manifest_sha256=digest)
+    fetch_pod.plan(InputPlan(name="all", input_id="all", sources=[source], optional=True))
+    result = fetch_pod.fetch()
+    assert result.reason == "InputNotFound" and f"{key}, which lists what was saved, is gone" in result.message, result
+    pack = entries[0].location
+    assert pack is not None
+    attempt = pack.key.partition("packs/")[0]
+    fetch_pod.plan(objects("x", f"{attempt}**", optional=True))
+    result = fetch_pod.fetch()
+    assert result.reason == "InputDigestMismatch" and "commit.json" in result.message, result
+
+
 @pytest.mark.parametrize(
     ("plan", "reason", "words"),
     [
@@ -163,6 +178,7 @@ def test_a_bundle_whole_by_path_by_glob_and_by_id(fetch_pod: Pod) -> None:
         (objects("x", "**"), "NotShared", ["another project"]),
         (objects("x", "datums/projects/other/executions/e-1/1/files/a"), "NotShared", ["another project"]),
         (objects("x", "datums/projects/**"), "NotShared", ["another project"]),
+        (objects("x", "datums\\projects\\other\\executions\\e-1\\1\\files\\a"), "NotShared", ["another project"]),
         (objects("x", "raw/../private/a"), "AccessDenied", ["spec.readable"]),
         (objects("x", "raw\\..\\private/a"), "AccessDenied", ["spec.readable"]),
     ],

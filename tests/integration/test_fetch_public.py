@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from datums.model.plan import (
     InputPlan,
     WebSource,
 )
+from datums.stores.errors import NotTheFile
+from datums.transfer.web import Answer, read
 from tests.integration.fetch_kit import Pod
-from tests.integration.fidelity_kit import sha
+from tests.integration.fidelity_kit import FetchPod, sha
+from tests.integration.s3_fixture import S3Server
 from tests.integration.web_kit import Answering, serving
 
 
@@ -31,6 +35,13 @@ class Web(Answering):
             return self.answer(302, b"", Location="file:///etc/passwd")
         if path == "/login.tar":
             return self.answer(200, b"<html>log in</html>", **{"Content-Type": "text/html; charset=utf-8"})
+        if path == "/ends-early.bin":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"always this")
+            self.close_connection = True
+            return None
         if path == "/page.html":
             return self.answer(200, b"<html>", **{"Content-Type": "text/html"})
         if path == "/secret":
@@ -55,6 +66,11 @@ def web() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def pod(tmp_path: Path, s3_server: S3Server, bucket: str) -> FetchPod:
+    return FetchPod(tmp_path / "pod", s3_server, bucket)
+
+
 def public(name: str, *urls: str, **more: Any) -> InputPlan:
     return InputPlan(name=name, input_id=name, sources=[WebSource(link=url, url=url) for url in urls], **more)
 
@@ -77,6 +93,26 @@ def test_public_files(fetch_pod: Pod, web: str) -> None:
     assert fetch_pod.document("inputs")["optional"]["files"] == []
     assert f"input plain: {web}/data.bin is not versioned by its server" in fetch_pod.resolved.not_reproducible
     assert fetch_pod.resolved.pinned[0].pinned == f"{web}/data.bin?token=hidden#sha256={sha(b'data')}"
+
+
+@pytest.mark.parametrize("path", ["/login.tar", "/loop"])
+def test_what_is_no_file_is_no_file_that_is_optional(fetch_pod: Pod, web: str, path: str) -> None:
+    fetch_pod.plan(public("x", web + path, optional=True))
+    result = fetch_pod.fetch()
+    assert (result.reason, "correct the link" in result.message) == ("InputNotFound", True), result
+
+
+def test_what_ends_early_each_time_is_given_up(pod: FetchPod, web: str) -> None:
+    pod.plan(public("x", f"{web}/ends-early.bin"))
+    ran = pod.run(constants={"datums.transfer.fetch_retry:GIVE_UP_SECONDS": 1.0})
+    assert (ran.result.reason, ran.tree) == ("StoreUnavailable", {}), ran.result
+    assert "ended after 11 of 1000 bytes" in ran.result.message
+
+
+@pytest.mark.parametrize("url", ["https://example..com/x", "http://localhost:99999/x", "http://[1/x"])
+def test_a_url_that_cannot_be_asked_for_is_said_to_be_wrong(url: str) -> None:
+    with pytest.raises(NotTheFile, match="correct the link"):
+        list(read(url, Answer()))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datums.model import links
+from datums.model import links, podpaths
 from datums.model.plan import DatumSource, InputPlan
 from tests.faults.proxy import FaultProxy
 from tests.faults.script import Fault, Hit, Script
@@ -213,3 +213,15 @@ def test_pages_of_a_listing_that_are_wrong(pod: FetchPod, s3_server: S3Server, b
                 one.plan(raw("x", "raw/many/???[05]0"))
                 ran = one.run(constants={"datums.transfer.fetch_retry:GIVE_UP_SECONDS": 1.0})
                 check_fetched(ran, tree, [f"s3://{bucket}/", "store://ml/raw/many"])
+
+
+def test_credentials_that_cannot_be_read_are_said_to_be(pod: FetchPod, s3_server: S3Server, bucket: str) -> None:
+    """The store of a datum is opened no sooner than its bytes are asked for, in a thread."""
+    [entry] = save_set(s3_server.open(bucket), "first", {"a": b"1"}).entries
+    assert entry.location is not None
+    where = {"store": STORE, "key": entry.location.key, "size": 1, "sha256": entry.sha256}
+    source = DatumSource(link=f"datum://{entry.datum}", datum=entry.datum, path="a", **where)
+    pod.plan(InputPlan(name="x", input_id="x", sources=[source]))
+    (pod.at(podpaths.SECRET) / "store-0.json").write_text("{")
+    ran = pod.run()
+    assert ran.result.reason == "AccessDenied" and STORE in ran.result.message, ran.result

@@ -20,6 +20,7 @@ from functools import lru_cache
 MAX_KEY_BYTES = 1024
 # XML, in which services list keys, has no control characters; SeaweedFS takes a backslash for a slash.
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]")
+_READ_OTHERWISE = re.compile(r"\\|//|^/|(?:^|/)\./")
 
 
 def join(prefix: str, *parts: str) -> str:
@@ -36,6 +37,27 @@ def projects_prefix(prefix: str) -> str:
 def project_prefix(prefix: str, namespace: str) -> str:
     """Below this lies what Datums wrote for one project; ends in a slash."""
     return join(prefix, "projects", namespace) + "/"
+
+
+def leads_into(key: str, prefix: str) -> str | None:
+    """What a key has below a prefix, read by its signs or as some services read it; None where it leads elsewhere.
+
+    Args:
+        key: or the beginning of keys.
+        prefix: ends in a slash.
+    """
+    if key.startswith(prefix):
+        return key[len(prefix) :]
+    read, prefix = _as_some_read_it(key), _as_some_read_it(prefix)
+    return read[len(prefix) :] if read.startswith(prefix) else None
+
+
+def _as_some_read_it(key: str) -> str:
+    """A key as services read it that take a backslash for a slash, or leave out empty and `.` segments."""
+    if not _READ_OTHERWISE.search(key):
+        return key
+    segments = [segment for segment in re.split(r"[/\\]", key) if segment not in ("", ".")]
+    return "/".join(segments) + ("/" if key[-1] in "/\\" else "")
 
 
 def attempt_prefix(prefix: str, namespace: str, name: str, uid: str, attempt: int) -> str:

@@ -50,6 +50,12 @@ class NotFound(StoreError):
     reason = Failed.INPUT_NOT_FOUND
 
 
+class NotTheFile(StoreError):
+    """What answers for a public file is something else, such as a page."""
+
+    reason = Failed.INPUT_NOT_FOUND
+
+
 class AlreadyExists(StoreError):
     """The key is taken, and was to be written only if it is free."""
 

@@ -125,7 +125,7 @@ def copy(plan: Plan, to: Destination, lines: Lines, progress: Progress, *, overw
 
     Raises:
         CopyError: the destination is not fit, or taken.
-        FetchError: the files cannot be had. Those that could are kept for the next run.
+        FetchError: the files cannot be had. Those that could are kept for the next run, unless what the link leads to has changed.
         OSError: the disk fails.
     """
     with _staged(to.stage) as stage:

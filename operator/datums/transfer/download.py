@@ -74,7 +74,7 @@ class Downloader:
 
     def _spanned(self, span: Span, flight: Flight) -> None:
         patience = self._patience(flight)
-        line, moved = self._line, self._watched(flight, patience, lambda _: None)
+        line, moving = self._line, Moving(flight, patience, self._stopped)
         left = [wanted for wanted in span.files if not self._arrivals.is_there(wanted)]
         damaged: list[Wanted] = []
         while left:
@@ -83,7 +83,7 @@ class Downloader:
                 failure: StoreError | None = None
                 try:
                     with line.pace.slot():
-                        line.store.download(left[0].key, memory.sink, moved, start, end - start)
+                        line.store.download(left[0].key, memory.sink, moving.on_from(start), start, end - start)
                 except StoreError as error:
                     failure = error
                 came = list(arrived(left, memory.sink.position))
@@ -135,13 +135,14 @@ class Downloader:
     def _streamed(self, stream: Stream, flight: Flight, restart: Callable[[], None] | None) -> None:
         patience = self._patience(flight)
         line, wanted = self._line, stream.wanted
-        moved = self._watched(flight, patience, partial(self._progress.add, 0))
+        moving = Moving(flight, patience, self._stopped, partial(self._progress.add, 0))
         while stream.left > 0 or (stream.is_open and not stream.position):
             try:
                 with line.pace.slot():
                     length = None if stream.is_open else stream.left
                     start = wanted.offset + stream.position
-                    line.store.download(wanted.key, stream.sink, moved, start, length, etag=wanted.etag, version=wanted.version)
+                    came = moving.on_from(start)
+                    line.store.download(wanted.key, stream.sink, came, start, length, etag=wanted.etag, version=wanted.version)
             except StoreError as error:
                 patience.after(error)
                 if stream.position and restart:
@@ -159,21 +160,45 @@ class Downloader:
         if stream.left:
             raise self._arrivals.changed(wanted, stream.position)
 
-    def _watched(self, flight: Flight, patience: Patience, count: Callable[[int], None]) -> Callable[[int], None]:
-        """What is to be called as bytes come, for whoever watches to see that they do."""
-
-        def came(size: int) -> None:
-            if self._stopped.is_set():
-                raise errors.Unavailable("stopped: another file failed")
-            if size:
-                flight.moved()
-                patience.went_well()
-                count(size)
-
-        return came
-
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)
+
+
+class Moving:
+    """Has whoever watches see that bytes come. Those that have come before do not count for patience: what breaks off at the same
+    place each time would be tried for ever.
+
+    Args:
+        count: called with all that comes.
+    """
+
+    def __init__(
+        self, flight: Flight, patience: Patience, stopped: threading.Event, count: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._flight = flight
+        self._patience = patience
+        self._stopped = stopped
+        self._count = count
+        self._at = 0
+        self._furthest = 0
+
+    def on_from(self, offset: int) -> Callable[[int], None]:
+        """What is to be called with the sizes of what comes from there on."""
+        self._at = offset
+        self._furthest = max(self._furthest, offset)
+        return self._came
+
+    def _came(self, size: int) -> None:
+        if self._stopped.is_set():
+            raise errors.Unavailable("stopped: another file failed")
+        self._at += size
+        if size:
+            self._count(size)
+            self._flight.stirred()
+        if self._at > self._furthest:
+            self._furthest = self._at
+            self._flight.moved()
+            self._patience.went_well()
 
 
 def _first(task: Task) -> Wanted:

@@ -17,8 +17,9 @@ from datums.model import plan as plans
 from datums.model import podpaths
 from datums.model.commit import FetchResult, Resolved, bounded_message
 from datums.model.plan import Plan
+from datums.stores.errors import StoreError
 from datums.transfer.config_files import write_documents
-from datums.transfer.fetch_errors import FetchError, from_system
+from datums.transfer.fetch_errors import FetchError, failed_reason, from_system
 from datums.transfer.fetch_paths import TOOLS, Paths
 from datums.transfer.fetch_progress import Progress, Reporting
 from datums.transfer.pod_setup import make_directories, prepare_run
@@ -80,6 +81,8 @@ def run(paths: Paths) -> FetchResult:
         resolved = load(plan, paths)
     except FetchError as error:
         return FetchResult(reason=str(error.reason), message=str(error), seconds=time.monotonic() - started)
+    except StoreError as error:  # of a store that is not even opened: the message names it
+        return FetchResult(reason=str(failed_reason(error)), message=str(error), seconds=time.monotonic() - started)
     except OSError as error:
         failed = from_system(error, error.filename2 or error.filename or "a file of the pod", 0)
         return FetchResult(reason=str(failed.reason), message=str(failed), seconds=time.monotonic() - started)

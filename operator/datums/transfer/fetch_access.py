@@ -38,7 +38,8 @@ def check_readable(access: StoreAccess, namespace: str, key: str, where: str) ->
         return
     for prefix in (access.prefix, *access.neighbours):
         projects = layout.projects_prefix(prefix)
-        if key.startswith(projects) and (_goes_up(key) or not key.startswith(layout.project_prefix(prefix, namespace))):
+        below = layout.leads_into(key, projects)
+        if below is not None and (_goes_up(key) or not below.startswith(f"{namespace}/")):
             raise FetchError(
                 Failed.NOT_SHARED,
                 f"{where}: this reaches below {uri(access, projects)}, into what Datums saved for another project: narrow the link",

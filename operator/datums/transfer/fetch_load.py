@@ -98,6 +98,7 @@ class Loading:
         except FetchError as error:
             if error.reason in _FORGET:
                 discard(self._database)
+                self._clear()
             raise
         finally:
             self._stopped.set()
@@ -114,11 +115,21 @@ class Loading:
 
     def _resolve(self, listed: Callable[[str, Sequence[Wanted]], None]) -> None:
         if not self._spool.is_resolved:
+            self._clear()
             found = Found(self._turns.begin, listed)
             Resolver(self._plan, self._lines, self._spool, self._progress.flights, found).resolve()
         self._progress.total_files, self._progress.total_bytes = self._spool.totals()
         if self._progress.total_bytes > _MUCH_BYTES:
             keep_what_was_freed()
+
+    def _clear(self) -> None:
+        """Removes what was loaded of what the links led to once."""
+        for name in self._names:
+            base = self._paths.inputs / name
+            for left in list(base.iterdir()) if base.is_dir() else ():
+                import shutil  # noqa: PLC0415  takes long to import, and is next to never needed
+
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
     def _listed(self, store: str, files: Sequence[Wanted]) -> None:
         self._stopped.check()
@@ -153,13 +164,7 @@ class Loading:
 
     def _pin(self, number: int, sums: list[Summing]) -> list[Pinned]:
         declared = self._plan.inputs[number]
-        try:
-            return [pin(declared.name, source, summing) for source, summing in zip(declared.sources, sums, strict=True)]
-        except FetchError:
-            # Other bytes than were asked for lie under no final name.
-            for wanted in self._spool.of_input(number):
-                (self._paths.inputs / declared.name / wanted.path).unlink(missing_ok=True)
-            raise
+        return [pin(declared.name, source, summing) for source, summing in zip(declared.sources, sums, strict=True)]
 
     def _summed(self, files: Iterator[Wanted], sums: list[Summing]) -> Iterator[Wanted]:
         """The files of an input, counted as they pass where they are all of one link."""

@@ -154,6 +154,11 @@ class Resolver:
                     directory(path)
         except ManifestError as error:
             raise FetchError(Failed.INPUT_DIGEST_MISMATCH, f"{manifest}: {error}") from None
+        except NotFound:
+            raise FetchError(
+                Failed.INPUT_NOT_FOUND,
+                f"{manifest}, which lists what was saved, is gone: restore it from a backup or an earlier object version",
+            ) from None
         if reader.summary is None or reader.summary.sha256 != source.manifest_sha256:
             raise FetchError(
                 Failed.INPUT_DIGEST_MISMATCH,

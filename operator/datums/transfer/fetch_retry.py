@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 GIVE_UP_SECONDS: Final = 300.0
 """How long a store may do nothing before it counts as unavailable."""
+_LEAST_TRIES: Final = 5
+"""However long each takes."""
 _RENEW_SECONDS: Final = 300.0
 """How long is waited for a new credential in place of one that has expired."""
 _FIRST_PAUSE: Final = 0.1
@@ -35,10 +37,14 @@ class Patience:
         self._flight = flight
         self._wait = wait
         self._pause = _FIRST_PAUSE
+        self._failing_since = float("inf")
+        self._failures = 0
 
     def went_well(self) -> None:
         """The store does something: the waiting starts anew. The flight has noted the same by `moved`."""
         self._pause = _FIRST_PAUSE
+        self._failing_since = float("inf")
+        self._failures = 0
 
     def after(self, error: StoreError) -> None:
         """Waits before the next try.
@@ -52,8 +58,12 @@ class Patience:
     def pause(self, error: StoreError) -> float:
         """Seconds to wait before the next try. Raises what `after` does."""
         patience = _RENEW_SECONDS if isinstance(error, CredentialExpired) else GIVE_UP_SECONDS
-        waited = time.monotonic() - self._flight.since
-        enough = waited > patience
+        now = time.monotonic()
+        # Not from when nothing moved: until the first try its turn may not have come.
+        self._failing_since = min(self._failing_since, now)
+        waited = now - max(self._failing_since, self._flight.since)
+        self._failures += 1
+        enough = waited > patience and self._failures >= _LEAST_TRIES
         if enough and isinstance(error, CredentialExpired):
             raise AccessDenied(f"{error}; no newer one came within {waited:.0f} s", store=error.store, key=error.key)
         if enough or not (error.retryable or isinstance(error, CredentialExpired)):

@@ -175,7 +175,7 @@ class Spool:
     def resolved(self) -> None:
         """Notes that all links are resolved: another run takes them as they are."""
         with self.transaction():
-            self._db.execute("CREATE INDEX packed ON file(store, key, offset) WHERE offset > 0")
+            self._db.execute("CREATE INDEX packed ON file(store, key, input, offset) WHERE offset > 0")
             if len(self._links) > len(self._first):
                 self._db.execute("CREATE INDEX file_link ON file(link)")
             self._db.execute("INSERT INTO meta VALUES(?)", (self._plan,))
@@ -232,10 +232,11 @@ class Spool:
         return f"(datum<>'' OR ((etag<>'' OR version<>'') AND link IN ({globs})))"  # by what `mark` changes in no such row
 
     def packed(self, store: str) -> Iterator[Wanted]:
-        """Files of a store that lie in packs and are not loaded yet, by key and offset."""
-        where = "offset > 0 AND (key, offset, id) > (?, ?, ?) AND store=? AND size BETWEEN 1 AND ?"
-        query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY key, offset, id"
-        for row in self._base.pages(query, ("", 0, 0), (5, 6, 0), (store, PACKED_BYTES)):
+        """Files of a store that lie in packs and are not loaded yet, by key, input and offset: neighbours come by one request,
+        and two inputs may have the same files."""
+        where = "offset > 0 AND (key, input, offset, id) > (?, ?, ?, ?) AND store=? AND size BETWEEN 1 AND ?"
+        query = f"SELECT {_COLUMNS} FROM file WHERE {where} ORDER BY key, input, offset, id"
+        for row in self._base.pages(query, ("", 0, 0, 0), (5, 1, 6, 0), (store, PACKED_BYTES)):
             yield self._wanted(row)
 
     def count_packed(self) -> int:

@@ -80,7 +80,7 @@ class WebLoader:
 
     def _load(self, wanted: Wanted, flight: Flight, answer: web.Answer, temporary: str) -> tuple[int, str]:
         patience = Patience(self._line, flight, self._stopped.wait)
-        digest, got = hashlib.sha256(), 0
+        digest, got, furthest = hashlib.sha256(), 0, 0
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             while True:
@@ -95,14 +95,17 @@ class WebLoader:
                                 os.ftruncate(file, 0)
                                 os.lseek(file, 0, os.SEEK_SET)
                             fresh = False
-                            flight.moved()
                             if self._stopped.is_set():
                                 raise errors.Unavailable("stopped: another file failed")
                             digest.update(chunk)
                             write_all(file, chunk)
                             got += len(chunk)
                             self._progress.add(0, len(chunk))
-                            patience.went_well()
+                            flight.stirred()
+                            if got > furthest:  # what breaks off at the same place each time would be tried for ever
+                                furthest = got
+                                flight.moved()
+                                patience.went_well()
                     if fresh and got and not answer.start:
                         raise errors.Unavailable(f"{wanted.shown_link} is empty now")
                     return got, digest.hexdigest()

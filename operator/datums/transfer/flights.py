@@ -28,6 +28,10 @@ class Flight:
         """When the last byte came, or the flight began."""
         self.trouble = ""
 
+    def stirred(self) -> None:
+        """Some bytes have gone through that had gone through before: it does not stand still, and comes no further."""
+        self.moved_at = time.time()
+
     def moved(self) -> None:
         """Some bytes have gone through."""
         self.moved_at, self.since, self.trouble = time.time(), time.monotonic(), ""

@@ -70,7 +70,8 @@ def find(store: Store, key: str) -> StoredFile:
         return StoredFile(store.head(key)._replace(key=key))
     except errors.NotFound:
         attempt = attempt_of(store.prefix, key)
-        for found in _packed(store, attempt, key) if attempt else ():
+        # To its end: only then it is known that the manifest is what its commit says.
+        for found in list(_packed(store, attempt, key)) if attempt else ():
             return found
         raise
 
@@ -97,7 +98,7 @@ def _packed(store: Store, attempt: str, pattern: str) -> Iterator[StoredFile]:
                 yield StoredFile(ObjectInfo(key, entry.size, "", entry.mtime), entry)
         if reader.summary is None or reader.summary.sha256 != wanted.sha256:
             raise ManifestError("the manifest has other bytes than the commit says")
-    except (ManifestError, msgspec.MsgspecError) as error:
+    except (ManifestError, msgspec.MsgspecError, errors.NotFound) as error:
         raise errors.Corrupt(
             f"DataStore {store.name}: what {store.uri(layout.commit_key(attempt))} leads to cannot be read: {error}",
             store=store.name,

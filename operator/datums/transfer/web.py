@@ -55,6 +55,7 @@ def read(url: str, answer: Answer, *, name: str = "", start: int = 0) -> Iterato
     """
     shown = url.partition("?")[0]
     try:
+        _ = urlsplit(url).port  # nobody else finds one that cannot be
         with _OPENER.open(_request(url, answer, start), timeout=_TIMEOUT_SECONDS) as response:
             _take(response, answer, shown, name or urlsplit(url).path, start)
             got = answer.start
@@ -77,6 +78,8 @@ def read(url: str, answer: Answer, *, name: str = "", start: int = 0) -> Iterato
         raise _unreachable(shown, error.reason) from None
     except ssl.SSLCertVerificationError as error:
         raise _unreachable(shown, error) from None
+    except (ValueError, OverflowError, http.client.InvalidURL):
+        raise errors.NotTheFile(f"{shown}, or what it redirects to, is no URL that can be asked for: correct the link") from None
     except (OSError, http.client.HTTPException) as error:
         raise errors.Unavailable(f"the connection for {shown} broke off ({type(error).__name__})") from None
 
@@ -94,7 +97,7 @@ def _take(response: Any, answer: Answer, shown: str, name: str, start: int) -> N
     if response.status != 200:
         raise _refused(shown, response.status, headers)
     if headers.get_content_type() == "text/html" and posixpath.splitext(name)[1].lower() not in _PAGES:
-        raise errors.NotFound(f"{shown} answers with an HTML page instead of the file: correct the link")
+        raise errors.NotTheFile(f"{shown} answers with an HTML page instead of the file: correct the link")
     length = headers.get("Content-Length", "")
     answer.start, answer.size = 0, int(length) if length.isdecimal() else -1
     answer.etag, answer.last_modified = etag, headers.get("Last-Modified", "")
@@ -106,7 +109,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        to = urlsplit(newurl).scheme
+        target = urlsplit(newurl)
+        _, to = target.port, target.scheme
         if to not in ("https", "http") or (req.type == "https" and to == "http"):
             raise urllib.error.URLError(f"it redirects from {req.type} to {to}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -135,10 +139,10 @@ def _refused(shown: str, status: int, headers: Any) -> errors.StoreError:
     if status in (408, 416, 425) or status >= 500:
         return errors.Unavailable(f"{shown} is not available now ({status})")
     if status in _REDIRECTS:
-        return errors.NotFound(
+        return errors.NotTheFile(
             f"{shown} answers with status {status} and leads round in a circle, or to what is not followed: correct the link"
         )
-    return errors.NotFound(f"{shown} answers with status {status} instead of the file: correct the link")
+    return errors.NotTheFile(f"{shown} answers with status {status} instead of the file: correct the link")
 
 
 def _unreachable(shown: str, reason: object) -> errors.StoreError:

@@ -82,6 +82,24 @@ def test_a_store_that_is_open_is_not_open_for_other_projects() -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["projects\\other\\x", "/projects/other/x", "projects//other/x", "./projects/other/x", "projects/./other/x"]
+)
+def test_a_key_that_some_services_read_as_another_projects_opens_nothing(key: str) -> None:
+    access = StoreAccess(name="platform/ml", bucket="b", prefix="", readable=[""])
+    with pytest.raises(FetchError, match="another project"):
+        check_readable(access, "churn", key, "")
+    check_readable(access, "churn", key.replace("projects", "elsewhere"), "")
+
+
+@pytest.mark.parametrize("key", ["./data/projects/other/x", "data/projects/other/x", "./data/projects/../projects/other/x"])
+def test_a_prefix_that_some_services_read_otherwise_keeps_projects_apart(key: str) -> None:
+    access = StoreAccess(name="platform/ml", bucket="b", prefix="./data", readable=[""])
+    with pytest.raises(FetchError, match="another project"):
+        check_readable(access, "churn", key, "")
+    check_readable(access, "churn", "./data/projects/churn/x", "")
+
+
+@pytest.mark.parametrize(
     ("fixed", "may"), [("", True), ("ra", True), ("raw/a", True), ("dat", True), ("datab", False), ("x", False), ("rawer", False)]
 )
 def test_listing_is_worth_it(fixed: str, may: bool) -> None:

@@ -15,6 +15,7 @@ import pytest
 from datums.stores import errors
 from datums.stores.errors import StoreError
 from datums.transfer.ahead import ahead
+from datums.transfer.fetch_early import Early
 from datums.transfer.fetch_errors import FetchError
 from datums.transfer.fetch_progress import Progress
 from datums.transfer.fetch_small import SMALL_BYTES, SmallFiles
@@ -238,15 +239,20 @@ def test_what_is_listed_while_the_thread_looks_around_is_loaded(memory: Memory) 
     assert arrived.files == [(0, b"a e")]
 
 
-def test_no_more_are_offered_than_are_worth_their_memory(memory: Memory) -> None:
-    arrived = Arrived()
-    loading = Loading(memory, arrived, held=2)
+def test_no_more_are_offered_than_are_worth_their_memory() -> None:
+    early: Early[str] = Early()
     files = [Wanted(path=f"{n}", store="s", key=f"{n}", size=1, etag="e", id=n) for n in range(3000)]
-    loading.small.offer(files)
-    loading.small.offer(files)
-    assert len(loading.small._offered) <= 2000
-    loading.go(files)
-    assert len(arrived.files) == 3000
+    early.offer(files[:1500])
+    for _ in range(1000):
+        wanted = early.next()
+        assert wanted is not None
+        early.begin(wanted, wanted.key)
+    early.offer(files[1500:])
+    left = 0
+    while early.next() is not None:
+        left += 1
+    assert left == 1000
+    assert [early.take(files[0]), early.take(files[0]), early.take(files[2999])] == ["0", None, None]
 
 
 def test_files_leave_some_requests_to_the_list(memory: Memory) -> None:

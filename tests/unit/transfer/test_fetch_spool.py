@@ -106,6 +106,13 @@ def test_packed_files_come_by_key_and_offset(spool: Spool) -> None:
     assert [wanted.path for wanted in spool.alone("s", -2, 1 << 60)] == ["d", "e", "f"]
 
 
+def test_packed_files_of_two_inputs_do_not_alternate(spool: Spool) -> None:
+    for number in (0, 1):
+        _add(spool, number, 0, _file("a", key="p", offset=512), _file("b", key="p", offset=1024))
+    spool.resolved()
+    assert [(wanted.input, wanted.offset) for wanted in spool.packed("s")] == [(0, 512), (0, 1024), (1, 512), (1, 1024)]
+
+
 def test_what_a_killed_run_has_noted_stays(tmp_path: Path) -> None:
     first = Spool(tmp_path / "fetch.db", "plan", [["a"]])
     _add(first, 0, 0, _file("x"), _file("y"), _file("z"))

@@ -25,7 +25,7 @@ from datums.control.store_places import name_of, neighbours, place_of, spec_of
 from datums.model import links
 from datums.model.globs import fixed_prefix, is_glob
 from datums.model.ids import is_bundle, set_of_datum
-from datums.model.layout import projects_prefix
+from datums.model.layout import leads_into, projects_prefix
 from datums.model.links import BucketLink, DatumLink, Link, LinkError, Pin, StoreLink, WebLink
 from datums.model.plan import DatumSource, InputPlan, ObjectsSource, SetSource, Source, WebSource
 
@@ -175,9 +175,8 @@ class _Resolver:
         """`fetch` checks every key that it finds; what the link itself says needs no pod."""
         fixed = fixed_prefix(pattern)
         for prefix in (place_of(spec_of(store)).prefix, *neighbours(store, self._stores)):
-            projects = projects_prefix(prefix)
-            owner = fixed.removeprefix(projects).partition("/")[0]
-            if fixed.startswith(projects) and owner != self._namespace and "/" in fixed.removeprefix(projects):
+            owner, slash, _ = (leads_into(fixed, projects_prefix(prefix)) or "").partition("/")
+            if slash and owner != self._namespace:
                 raise NotStartable(
                     Failed.NOT_SHARED,
                     f"link {text} leads into what Datums saved for namespace {owner}, which no raw link may read: only "
