@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import threading
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from datums.model import podpaths
-from tests.integration.ship_kit import NOBODY, Pods, ShipPod, wait_for, write
+from tests.integration.ship_kit import NOBODY, Pods, ShipPod, problems, wait_for, write
 
 
 def test_files_are_uploaded_while_main_runs(pod: ShipPod) -> None:
@@ -74,6 +75,69 @@ def test_a_read_only_file_of_another_user_is_kept_until_nobody_can_write_to_it(p
     pod.main_ends()
     assert pod.committed().outputs.refused == 0
     assert pod.contents() == {("model.bin", 0): b"first half,second half"}
+
+
+def test_what_is_written_to_a_mapping_after_the_early_upload_is_saved(pods: Pods) -> None:
+    """Of another user's file the kernel does not tell that it is mapped, and a page that is dirty already leaves no trace."""
+    if os.geteuid() != 0:
+        pytest.skip("needs two users")
+    pod = pods(user=NOBODY)
+    pod.start()
+    pod.main_starts()
+    size, path = 4096, pod.outputs / "array.npy"
+    path.write_bytes(bytes(size))
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), size) as array:
+        array[:5] = b"early"
+        wait_for(lambda: pod.is_saved("array.npy"), what="the early upload")
+        array[:5] = b"final"
+    pod.main_ends()
+    assert pod.committed().outputs.refused == 0
+    assert pod.contents() == {("array.npy", 0): b"final" + bytes(size - 5)}
+
+
+def test_an_early_version_does_not_stand_for_a_file_that_is_refused(pods: Pods) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs two users")
+    pod = pods(user=NOBODY)
+    pod.start()
+    pod.main_starts()
+    model = write(pod, "model.bin", b"early")
+    (pod.outputs / "best").symlink_to("model.bin")
+    wait_for(lambda: pod.is_saved("model.bin"), what="the early upload")
+    model.write_bytes(b"final")
+    model.chmod(0)
+    pod.main_ends()
+    assert pod.committed().outputs.files == 0
+    assert "permission denied" in problems(pod)["model.bin"]
+    assert "which could not be saved" in problems(pod)["best"]
+
+
+def test_links_to_a_directory_show_the_files_that_were_taken_away_from_it(pod: ShipPod) -> None:
+    pod.start()
+    pod.main_starts()
+    target = write(pod, "ckpt-3/weights", b"old", 0o444)
+    wait_for(lambda: not target.exists())
+    write(pod, "ckpt-3/weights", b"new", 0o444)
+    wait_for(lambda: not target.exists())
+    (pod.outputs / "latest").symlink_to("ckpt-3")
+    pod.main_ends()
+    pod.committed()
+    taken = {("ckpt-3/weights", 0): b"old", ("ckpt-3/weights", 1): b"new"}
+    assert pod.contents() == {**taken, ("latest/weights", 0): b"new"}
+    assert [entry.path for entry in pod.entries() if entry.is_directory] == []
+
+
+def test_read_only_names_of_one_file_are_all_saved(pod: ShipPod) -> None:
+    pod.start()
+    pod.main_starts()
+    first = write(pod, "0", b"x" * 2_000_000)
+    for name in range(1, 6):
+        (pod.outputs / str(name)).hardlink_to(first)
+    first.chmod(0o444)
+    pod.main_was_seen()
+    pod.main_ends()
+    assert pod.committed().outputs.refused == 0
+    assert {path for path, _ in pod.contents()} == {str(name) for name in range(6)}
 
 
 def test_a_link_to_a_file_that_was_taken_away(pod: ShipPod) -> None:

@@ -95,7 +95,8 @@ class Tuning(Part, frozen=True):
     concurrency: Annotated[int, Meta(ge=1, le=256)] = 16
     """Requests in flight at once, for each pod."""
     part_size_mib: Annotated[int, Meta(ge=5, le=5120)] = field(name="partSizeMiB", default=16)
-    """Size of the parts in which large files are uploaded, in MiB. Each part that is on its way takes as much memory."""
+    """Size of the parts in which large files are uploaded, in MiB. More than 64 counts as 64, for a part that is on its way
+    lies in memory."""
     checksums: Literal["WhenSupported", "WhenRequired"] | None = None
     """`WhenSupported` sends a checksum with every upload, `WhenRequired` is for services that refuse these headers. When
     unset `WhenRequired` for ovh and oracle, else `WhenSupported`. Datums' own SHA-256 of every file is kept and compared in

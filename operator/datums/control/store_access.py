@@ -16,6 +16,8 @@ from datums.model.plan import StoreAccess
 
 PUBLIC: Final = ("s3://", "gs://", "azure://")
 """What can be read without credentials."""
+_LARGEST_PART_MIB: Final = 64
+"""A larger part, of which several are on their way, would take `ship` past its memory limit."""
 _REFUSES_CHECKSUMS: Final = ("ovh", "oracle")
 
 
@@ -192,7 +194,7 @@ def access_of(store: Obj, ca_bundle: str = "", credentials: str = "") -> StoreAc
         proxy=place.proxy,
         anonymous=anonymous,
         concurrency=spec.tuning.concurrency,
-        part_size_mib=spec.tuning.part_size_mib,
+        part_size_mib=min(spec.tuning.part_size_mib, _LARGEST_PART_MIB),
         checksums=spec.tuning.checksums or ("WhenRequired" if place.kind in _REFUSES_CHECKSUMS else "WhenSupported"),
         conditional_put=found.conditional_put if found else True,
         # What can be read without credentials is public.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -33,13 +34,21 @@ class Crew(Generic[T]):
         return len(self._items)
 
     def hand(self, item: T) -> None:
-        """Returns at once."""
+        """Returns at once, but where no thread can be started at all: then the work is done in this one, however long it takes."""
         with self._changed:
-            self._items.append(item)
-            if self._idle < len(self._items) and self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
-            self._changed.notify()
+            if self._idle < len(self._items) + 1 and self._threads < self._limit:
+                self._start()
+            if is_done_by_threads := self._threads > 0:
+                self._items.append(item)
+                self._changed.notify()
+        if not is_done_by_threads:
+            self._work(item)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"{self._name}-{self._threads + 1}", daemon=True)
+        with contextlib.suppress(RuntimeError):  # there may be no more threads
+            thread.start()
+            self._threads += 1
 
     def _run(self) -> None:
         while True:

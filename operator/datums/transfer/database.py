@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS takes_by_path ON takes (path, token);
 CREATE TABLE IF NOT EXISTS keys (path TEXT PRIMARY KEY, given INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS done (
     path TEXT, token INTEGER, number INTEGER NOT NULL, offset INTEGER NOT NULL, sha256 BLOB NOT NULL,
-    device, inode, size INTEGER NOT NULL, mtime_ns, ctime_ns, versions INTEGER NOT NULL DEFAULT 1,
+    device, inode, size INTEGER NOT NULL, mtime_ns, ctime_ns, sure INTEGER NOT NULL, versions INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (path, token)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (
     path TEXT, token INTEGER, number INTEGER NOT NULL, upload TEXT NOT NULL, part_size INTEGER NOT NULL,

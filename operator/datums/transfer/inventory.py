@@ -51,7 +51,8 @@ def take_inventory(
 
 
 def touched_files(journal: Journal) -> Iterator[Slot]:
-    """The files that lie in the store, if they were only touched since then (renamed, chmodded)."""
+    """The files that lie in the store, if they were only touched since then (renamed, chmodded), or if it is not sure that nobody
+    wrote to them after that."""
     query = f"SELECT f.path {_UNSAVED} AND f.path > ? AND {_TOUCHED}"
     for (path,) in journal.database.paged(query):
         yield path, 0
@@ -78,7 +79,7 @@ def small_files(journal: Journal) -> Iterator[Candidate]:
 _TOUCHED = "(d.size IS f.size AND d.mtime_ns IS f.mtime_ns)"
 _UNSAVED = """FROM found f LEFT JOIN done d ON d.path = f.path AND d.token = 0
 WHERE f.kind = 0 AND NOT (d.size IS f.size AND d.mtime_ns IS f.mtime_ns AND d.ctime_ns IS f.ctime_ns
-AND d.inode IS f.inode AND d.device IS f.device)"""
+AND d.inode IS f.inode AND d.device IS f.device AND d.sure)"""
 
 
 def _row(found: Found, problems: list[tuple[str, str]]) -> tuple[object, ...] | None:

@@ -29,6 +29,9 @@ class Done(NamedTuple):
     """Of its first byte in the pack; 0 for a file with a key of its own."""
     sha256: str
     identity: Identity
+    sure: bool = True
+    """Whether the kernel told that nobody had it open for writing when it was read. Else an equal identity says little: what is
+    written to a memory mapping shows in a file's times when its page is first written to, and perhaps never again."""
 
     @property
     def slot(self) -> Slot:
@@ -175,9 +178,13 @@ class Journal:
         row = self.database.row(f"SELECT {_DONE} FROM done WHERE path = ? AND token = ?", slot)
         return None if row is None else done_of(row)
 
-    def note_done(self, files: Sequence[Done]) -> None:
-        """The files lie in the store. Ends their uploads in parts."""
-        rows = [(d.path, d.token, d.number, d.offset, bytes.fromhex(d.sha256), *columns(d.identity)) for d in files]
+    def note_done(self, files: Sequence[Done], *, known: int = 0) -> None:
+        """The files lie in the store. Ends their uploads in parts.
+
+        Args:
+            known: how many of them have lain there before.
+        """
+        rows = [(d.path, d.token, d.number, d.offset, bytes.fromhex(d.sha256), d.sure, *columns(d.identity)) for d in files]
         with self.database.transaction():
             self.database.write_all(_NOTE_DONE, rows)
             if self.in_parts:
@@ -185,7 +192,7 @@ class Journal:
                 self.database.write_all("DELETE FROM parts WHERE path = ? AND token = ?", slots)
                 self.database.write_all("DELETE FROM uploads WHERE path = ? AND token = ?", slots)
         with self._lock:
-            self.files += len(files)
+            self.files += len(files) - known
             self.bytes += sum(d.identity.size for d in files)
 
     def note_begun(self, upload: Upload) -> None:
@@ -227,9 +234,10 @@ class Journal:
             self.database.write("DELETE FROM uploads WHERE path = ? AND token = ?", slot)
 
     def refuse(self, slot: Slot, why: str) -> None:
-        """The file will not be saved."""
+        """The file will not be saved, nor what was saved of it while main ran."""
         with self.database.transaction():
             self.unrefuse(slot)
+            self.database.write("DELETE FROM done WHERE path = ? AND token = ?", slot)
             self.database.write("INSERT INTO remarks VALUES (?, ?, 1, ?)", (*slot, why))
 
     def unrefuse(self, slot: Slot) -> None:
@@ -245,18 +253,19 @@ class Journal:
 
 # ruff: noqa: S608  these are constants
 _IDENTITY = "device, inode, size, mtime_ns, ctime_ns"
-_DONE = f"path, token, number, offset, sha256, {_IDENTITY}"
+_DONE = f"path, token, number, offset, sha256, sure, {_IDENTITY}"
 _UPLOAD = f"path, token, number, upload, part_size, {_IDENTITY}"
-_NOTE_DONE = f"""INSERT INTO done ({_DONE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_NOTE_DONE = f"""INSERT INTO done ({_DONE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path, token) DO UPDATE SET number = excluded.number, offset = excluded.offset, sha256 = excluded.sha256,
-device = excluded.device, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
+sure = excluded.sure, device = excluded.device, inode = excluded.inode, size = excluded.size,
+mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
 versions = versions + 1"""
 
 
 def done_of(row: tuple[Any, ...]) -> Done:
     """A row of the table `done`."""
-    path, token, number, offset, sha256, *identity = row
-    return Done(path, token, number, offset, sha256.hex(), _identity(identity))
+    path, token, number, offset, sha256, sure, *identity = row
+    return Done(path, token, number, offset, sha256.hex(), _identity(identity), bool(sure))
 
 
 def _upload_of(row: tuple[Any, ...]) -> Upload:

@@ -61,6 +61,7 @@ def _look_behind(journal: Journal) -> None:
         # "0" is what comes after "/": the range is what lies below the directory.
         below = (target + "/", target + "0")
         behind += database.write(_LOOK_BEHIND, (link, len(target) + 1, *below))
+        behind += database.write(_LOOK_AT_TAKES, (link, len(target) + 1, *below))
         for (inner,) in database.rows("SELECT path FROM found WHERE path >= ? AND path < ? AND kind = 4", below):
             why = "is a link to a directory in a directory that is itself linked to; copy it instead"
             _remark(journal, link + inner[len(target) :], why)
@@ -70,6 +71,11 @@ def _look_behind(journal: Journal) -> None:
 _LOOK_BEHIND = f"""INSERT OR IGNORE INTO found (path, kind, target, token) SELECT ? || substr(path, ?),
 iif(kind = {Kind.DIRECTORY:d}, {Kind.DIRECTORY_BEHIND:d}, {Kind.BEHIND:d}), coalesce(target, path), token
 FROM found WHERE path >= ? AND path < ? AND kind IN ({Kind.FILE:d}, {Kind.DIRECTORY:d}, {Kind.FOLLOWED:d})"""
+
+
+# Of a path that has been taken away more than once, a link shows the last.
+_LOOK_AT_TAKES = f"""INSERT OR IGNORE INTO found (path, kind, target, token)
+SELECT ? || substr(path, ?), {Kind.BEHIND:d}, path, max(token) FROM takes WHERE path >= ? AND path < ? GROUP BY path"""
 
 
 def resolve(root: int, path: str, journal: Journal, seen_by_main: str) -> str:

@@ -24,7 +24,8 @@ JOIN done d ON d.path = t.path AND d.token = t.token ORDER BY t.path, t.sequence
 _COUNT_TAKES = "(SELECT count(*) FROM takes t WHERE t.path = f.path)"
 _DEAD_LINKS = f"""INSERT INTO remarks SELECT f.path, 0, 1, 'links to ' || f.target || ', which could not be saved'
 FROM found f LEFT JOIN done d ON d.path = f.target AND d.token = f.token
-WHERE f.kind IN ({Kind.FOLLOWED:d}, {Kind.BEHIND:d}) AND d.path IS NULL"""
+WHERE f.kind IN ({Kind.FOLLOWED:d}, {Kind.BEHIND:d}) AND d.path IS NULL
+AND NOT EXISTS (SELECT 1 FROM remarks r WHERE r.problem = 1 AND r.path = f.path)"""
 
 
 def entries(journal: Journal, prefix: str, store: str) -> Iterator[Entry]:
@@ -43,7 +44,7 @@ def entries(journal: Journal, prefix: str, store: str) -> Iterator[Entry]:
     datum_of = ids.file_ids(journal.set)
     for path, kind, sequence, source, number, offset, sha256, size, mtime_ns in rows:
         if kind in (Kind.DIRECTORY, Kind.DIRECTORY_BEHIND):
-            if not any_taken or not _has_takes(database, path):
+            if not any_taken or not _has_takes(database, source):
                 yield Entry(path=path)
         elif sha256 is not None:
             digest = sha256.hex()
@@ -60,7 +61,7 @@ def entries(journal: Journal, prefix: str, store: str) -> Iterator[Entry]:
 
 
 def note_dead_links(journal: Journal) -> None:
-    """Names the links whose files could not be saved."""
+    """Names the links whose files could not be saved, each once however often this is called."""
     journal.database.write(_DEAD_LINKS)
 
 

@@ -142,7 +142,7 @@ class LiveUploads:
                 if status.st_mode & _WRITE_BITS or is_open_for_writing(fd):
                     return False
             token = self._journal.new_take(path)
-            if not self._move(path, token):
+            if not self._move(path, token, Identity.of(status)):
                 if not self._places.has((path, token)):
                     self._journal.drop_take(token)
                 return False
@@ -152,18 +152,18 @@ class LiveUploads:
             self._uploader.submit([(path, token)])
         return True
 
-    def _move(self, path: str, token: int) -> bool:
+    def _move(self, path: str, token: int, seen: Identity) -> bool:
         parent, _, name = path.rpartition("/")
         taken, new_name = self._places.taken, taken_name(token)
         try:
             directory = open_directory(self._places.files, parent)
             try:
                 os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=taken)
-                mode = os.stat(new_name, dir_fd=taken, follow_symlinks=False).st_mode
-                if stat.S_ISREG(mode):
+                status = os.stat(new_name, dir_fd=taken, follow_symlinks=False)
+                if (status.st_dev, status.st_ino) == (seen.device, seen.inode) and not status.st_mode & _WRITE_BITS:
                     return True
                 # Main put something else there in the meantime: it gets it back, unless there is something again.
-                if stat.S_ISDIR(mode):
+                if stat.S_ISDIR(status.st_mode):
                     os.rename(new_name, name, src_dir_fd=taken, dst_dir_fd=directory)
                 else:
                     os.link(new_name, name, src_dir_fd=taken, dst_dir_fd=directory, follow_symlinks=False)

@@ -42,7 +42,11 @@ class Refused(Exception):
     """A file that cannot be saved; the message says why and what to do."""
 
 
-class NoDescriptors(Refused):
+class Unreadable(Refused):
+    """A file that could not be read this time; another time it may be possible."""
+
+
+class NoDescriptors(Unreadable):
     """Nothing can be opened for the moment."""
 
 
@@ -129,7 +133,7 @@ def opened(root: int, path: str) -> Iterator[int]:
     Raises:
         Gone: it is not there, or something else than a regular file is.
         Refused: it cannot be read.
-        NoDescriptors: too many files are open; later it may work.
+        Unreadable: later it may work; `NoDescriptors` where too many files are open.
     """
     try:
         with Directories(root) as directories:
@@ -142,7 +146,7 @@ def opened(root: int, path: str) -> Iterator[int]:
             raise Gone(path) from None
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise NoDescriptors(f"cannot be read: {error.strerror} (at most {_most_files()} at once); raise that limit") from None
-        raise Refused(f"cannot be read: {error.strerror}") from None
+        raise _unreadable(error) from None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Gone(path)
@@ -155,19 +159,19 @@ def read_some(fd: int, size: int, offset: int) -> bytes:
     """At most `size` bytes of a file; none at its end.
 
     Raises:
-        Refused: they cannot be read.
+        Unreadable
     """
     try:
         return os.pread(fd, size, offset)
     except OSError as error:
-        raise Refused(f"cannot be read: {error.strerror}") from None
+        raise _unreadable(error) from None
 
 
 def read_exactly(fd: int, memory: memoryview, offset: int = 0) -> bool:
     """Fills the memory with a file's bytes from `offset` on; False where the file ends earlier.
 
     Raises:
-        Refused: they cannot be read.
+        Unreadable
     """
     got = 0
     try:
@@ -177,7 +181,7 @@ def read_exactly(fd: int, memory: memoryview, offset: int = 0) -> bool:
                 return False
             got += n
     except OSError as error:
-        raise Refused(f"cannot be read: {error.strerror}") from None
+        raise _unreadable(error) from None
     return True
 
 
@@ -229,6 +233,10 @@ def is_open_for_writing(fd: int) -> bool | None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def _unreadable(error: OSError) -> Unreadable:
+    return Unreadable(f"cannot be read: {error.strerror}; mend the volume, or write the outputs to another one")
 
 
 def _most_files() -> int:

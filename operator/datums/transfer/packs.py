@@ -112,7 +112,8 @@ def build(memory: memoryview, number: int, slots: list[Slot], places: Places, *,
                 start = at + len(header)
                 end = start + identity.size
                 filled = start + tarball.padded(identity.size)
-                if (not final and is_open_for_writing(fd)) or filled > last or not read_exactly(fd, memory[start:end]):
+                writer = False if final else is_open_for_writing(fd)
+                if writer or filled > last or not read_exactly(fd, memory[start:end]):
                     left_out.append(slot)
                     continue
                 digest = hashlib.sha256(memory[start:end]).hexdigest()
@@ -127,7 +128,7 @@ def build(memory: memoryview, number: int, slots: list[Slot], places: Places, *,
             memory[at:start] = header
             memory[end:filled] = _ZEROS[: filled - end]
             at = filled
-            done.append(Done(path, token, number, start, digest, identity))
+            done.append(Done(path, token, number, start, digest, identity, writer is False))
     if done:
         memory[at : at + len(tarball.END)] = tarball.END
     return Packed(at + len(tarball.END) if done else 0, done, left_out)

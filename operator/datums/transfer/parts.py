@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from datums.model import layout
-from datums.stores.errors import AccessDenied, Corrupt, NotFound, UnsupportedKey
+from datums.stores.errors import AccessDenied, Corrupt, CredentialExpired, NotFound, UnsupportedKey
 from datums.stores.protocol import SentPart, Store
 from datums.transfer.buffers import Buffers
 from datums.transfer.crew import Crew
@@ -154,12 +154,19 @@ class Parts:
 
     def _listed(self, upload: Upload, key: str) -> Mapping[int, SentPart]:
         """The parts that the service has. The key and the upload are this file's alone: what has arrived is of it."""
+
+        def listed(store: Store) -> Mapping[int, SentPart]:
+            try:
+                return store.sent_parts(key, upload.upload)
+            except CredentialExpired:
+                raise
+            except AccessDenied:
+                return {}  # a right of its own in S3; its lack costs no more than the parts of which the journal does not know
+
         try:
-            return self._store.call(key, lambda store: store.sent_parts(key, upload.upload), accept=(NotFound, AccessDenied))
+            return self._store.call(key, listed, accept=(NotFound,))
         except NotFound:
             return {}  # finished already, or lost: its end will show
-        except AccessDenied:
-            return {}  # it is a right of its own in S3, and its lack costs no more than the parts of which the journal does not know
 
     def _tag(self, key: str, part: SentPart, data: memoryview) -> str:
         return self._store.call(key, lambda store: store.part_tag(part, data))

@@ -63,7 +63,7 @@ class Places:
         """Removes a taken file that was saved, if it is what was saved and nobody can write to it any more: the space is main's."""
         with contextlib.suppress(Gone, Refused), opened(*self.of(slot)) as fd:
             # The identity comes last: a writer that has come and gone by then has changed it.
-            if is_open_for_writing(fd) is False and Identity.of(os.fstat(fd)) == saved:
+            if is_open_for_writing(fd) is False and Identity.of(status := os.fstat(fd)) == saved and status.st_nlink == 1:
                 self.remove(slot)
 
 

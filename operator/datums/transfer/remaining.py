@@ -29,11 +29,15 @@ def left_to_do(journal: Journal, places: Places, uploader: Uploader, *, pack: bo
     """
     for slots in _pieces(large_files(journal, pack=pack)):
         yield partial(uploader.submit_new, slots)
+    if pack:
+        yield from _small(journal, places, uploader)
+    # At last: what was on its way when main ended is noted by now, or has been handed to the uploader once more.
     known = (file.slot for file, is_new in _taken_files(journal, places) if not (pack and is_new))
     for slots in _pieces(itertools.chain(touched_files(journal), known)):
         yield partial(uploader.submit, slots)
-    if not pack:
-        return
+
+
+def _small(journal: Journal, places: Places, uploader: Uploader) -> Iterator[Callable[[], None]]:
     taken = (file for file, is_new in _taken_files(journal, places) if is_new)
     small = itertools.chain(small_files(journal), taken)
     first = list(itertools.islice(small, packs.MIN_FILES))

@@ -147,7 +147,7 @@ class Shipment:
         going_on = {upload.upload for upload in self._journal.uploads()}
         begun = self._uploader.parts.begun
         prefix = seal.execution_prefix(self._plan, self._access)
-        manifest = layout.manifest_key(seal.attempt_prefix(self._plan, self._access), "").partition(".")[0]
+        manifest = layout.manifest_key(seal.attempt_prefix(self._plan, self._access), "").removesuffix(".jsonl.zst")
         abort_strays(
             self._store,
             prefix,

@@ -12,7 +12,7 @@ from datums.model import layout
 from datums.stores.errors import UnsupportedKey
 from datums.transfer.buffers import Buffers
 from datums.transfer.journal import Done, Journal, Slot
-from datums.transfer.outputs import Identity, NoDescriptors, Refused, is_open_for_writing, opened, read_exactly, read_some
+from datums.transfer.outputs import Identity, Refused, Unreadable, is_open_for_writing, opened, read_exactly, read_some
 from datums.transfer.parts import Lost, Parts
 from datums.transfer.patient import PatientStore
 from datums.transfer.places import Places
@@ -24,7 +24,7 @@ _TRIES: Final = 3
 _SMALL_BYTES: Final = 1 << 20
 """What is not larger is read whole, and sent with others at once."""
 _READ_BYTES: Final = 1 << 20
-_DESCRIPTOR_SECONDS: Final = 1.0
+_UNREADABLE_SECONDS: Final = 1.0
 _CHANGED: Final = "changed while it was read, {} times; do not write to it after the command has ended"
 _LOST: Final = "was sent in parts, which the store has lost, {} times; see the provider's rules for unfinished uploads"
 
@@ -46,6 +46,8 @@ class Outcome(NamedTuple):
     """To be noted; None where there is nothing new to note."""
     removable: bool = False
     """Whether it is a taken file that nobody can write to any more."""
+    is_known: bool = False
+    """Whether the store has had it, as it is, before."""
 
 
 _NOTHING: Final = Outcome()
@@ -126,15 +128,15 @@ class Singles:
             before = Identity.of(os.fstat(fd))
             if before.size > _SMALL_BYTES:
                 return Large()
-            if not self.final and is_open_for_writing(fd):
+            if (writer := self._writer(fd)) is True:
                 return _NOTHING
-            if not task.new and (outcome := self._stored(slot, fd, before)) is not None:
+            if not task.new and (outcome := self._stored(slot, fd, before, sure=writer is False)) is not None:
                 return outcome
             data = read_some(fd, before.size, 0)
             if len(data) != before.size or not before.is_still(fd):
                 return None
             key, done = self._named(task, before, data)
-            return Sending(key, data, done, os.dup(fd))
+            return Sending(key, data, done._replace(sure=writer is False), os.dup(fd))
 
     def sent(self, sending: Sending) -> Outcome | None:
         """What comes of a small file that has been sent. None when it changed meanwhile.
@@ -154,10 +156,10 @@ class Singles:
         for left in reversed(range(tries)):
             try:
                 outcome = self._upload_once(task)
-            except NoDescriptors:
+            except Unreadable:
                 if not left:
                     raise
-                time.sleep(_DESCRIPTOR_SECONDS)
+                time.sleep(_UNREADABLE_SECONDS)
             except Lost:
                 why = _LOST
             else:
@@ -174,35 +176,40 @@ class Singles:
         """None when the file changed meanwhile."""
         slot = task.slot
         with opened(*self._places.of(slot)) as fd:
-            if not self.final and is_open_for_writing(fd):
+            if (writer := self._writer(fd)) is True:
                 return _NOTHING
             before = Identity.of(os.fstat(fd))
-            if not task.new and (outcome := self._stored(slot, fd, before)) is not None:
+            if not task.new and (outcome := self._stored(slot, fd, before, sure=writer is False)) is not None:
                 return outcome
             try:
                 done = self._send(task, fd, before)
             except UnsupportedKey as error:
                 raise Refused(str(error)) from None
-            return None if done is None else self._outcome(done, fd)
+            return None if done is None else self._outcome(done._replace(sure=writer is False), fd)
+
+    def _writer(self, fd: int) -> bool | None:
+        """Whether somebody may write to a file; None where nobody knows. Once main has ended, nobody does."""
+        return False if self.final else is_open_for_writing(fd)
 
     def _outcome(self, done: Done, fd: int) -> Outcome | None:
         # Asked before the identity: a writer that has come and gone by then has changed it.
         writer = is_open_for_writing(fd) if done.token else None
         if not done.identity.is_still(fd):
             return None
-        # Read-only, closed and saved: it is what it will be.
-        return Outcome(done, done.token != 0 and writer is False)
+        # Read-only, closed and saved: it is what it will be. Removing one of several links changes the others, and frees nothing.
+        return Outcome(done, done.token != 0 and writer is False and os.fstat(fd).st_nlink == 1)
 
-    def _stored(self, slot: Slot, fd: int, now: Identity) -> Outcome | None:
-        """None when the store does not have these bytes. One that was only touched (renamed, chmodded) is read, not sent."""
+    def _stored(self, slot: Slot, fd: int, now: Identity, *, sure: bool) -> Outcome | None:
+        """None when the store does not have these bytes. One that was only touched (renamed, chmodded), or could have been written
+        to without a trace until now, is read, not sent."""
         done = self._journal.done(slot)
         if done is None or (done.identity.size, done.identity.mtime_ns) != (now.size, now.mtime_ns):
             return None
-        if done.identity == now:
+        if done.identity == now and (done.sure or not sure):
             return _NOTHING
         if _digest(fd) != done.sha256 or not now.is_still(fd):
             return None
-        return Outcome(done._replace(identity=now))
+        return Outcome(done._replace(identity=now, sure=sure), is_known=True)
 
     def _send(self, task: Task, fd: int, expected: Identity) -> Done | None:
         """Uploads an open file; None when it changed before it was read."""

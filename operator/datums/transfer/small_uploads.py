@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from datums.stores.errors import StoreError
-from datums.transfer.outputs import NoDescriptors, Refused
+from datums.transfer.outputs import NoDescriptors, Refused, Unreadable
 from datums.transfer.patient import Call, PatientStore
 from datums.transfer.single import Large, Outcome, Sending, Singles, Task
 
@@ -24,7 +24,7 @@ _MOST_FILES: Final = 256
 """… which are open."""
 _LOOK_SECONDS: Final = 0.2
 _SOON_SECONDS: Final = 0.02
-_DESCRIPTOR_SECONDS: Final = 1.0
+_UNREADABLE_SECONDS: Final = 1.0
 
 
 class _Trip(Call):
@@ -65,6 +65,8 @@ class SmallUploads:
         self._failed = failed
         self._trips = store.trips(_send)
         self._tasks: deque[tuple[Task, int]] = deque()
+        self._later: deque[tuple[float, Task, int]] = deque()
+        """Those that could not be read, and when they are tried again, monotonic seconds."""
         self._begun: _Trip | None = None
         """Read, and waiting for its place."""
         self._held = 0
@@ -78,16 +80,25 @@ class SmallUploads:
     @property
     def waiting(self) -> int:
         """Files that are not begun with."""
-        return len(self._tasks)
+        return len(self._tasks) + len(self._later)
 
     def hand(self, task: Task) -> None:
         """Returns at once."""
         with self._changed:
             self._tasks.append((task, 1))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="small", daemon=True)
-                self._thread.start()
             self._changed.notify()
+        self.start()
+
+    def start(self) -> None:
+        """Has a thread begin with what was handed, if none has. To be called again and again while that waits: there may be no
+        more threads for a while."""
+        with self._changed:
+            if self._thread is not None or not self._tasks:
+                return
+            thread = threading.Thread(target=self._run, name="small", daemon=True)
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         try:
@@ -99,7 +110,8 @@ class SmallUploads:
     def _go_on(self) -> None:
         with self._changed:
             while not self._tasks and self._begun is None and not len(self._trips):
-                self._changed.wait()
+                self._changed.wait(self._later[0][0] - time.monotonic() if self._later else None)
+                self._take_up()
         pause = self._begin()
         if len(self._trips):
             for trip, answer in self._trips.turn(pause if self._tasks or self._begun else _SOON_SECONDS):
@@ -111,6 +123,7 @@ class SmallUploads:
     def _begin(self) -> float:
         """Begins as many as there is room for; the seconds after which there may be more."""
         self._exhausted = False
+        self._take_up()
         while (self._begun is not None or self._tasks) and not self._exhausted and len(self._trips) < _MOST_FILES:
             if self._begun is None:
                 task, tries = self._tasks.popleft()
@@ -126,19 +139,23 @@ class SmallUploads:
             self._begun = None
         return _LOOK_SECONDS
 
+    def _take_up(self) -> None:
+        while self._later and self._later[0][0] <= time.monotonic():
+            _, task, tries = self._later.popleft()
+            self._tasks.append((task, tries))
+
     def _read(self, task: Task, tries: int) -> _Trip | None:
         """The file, read and ready to be sent; None where that is not to be, or not now."""
         try:
             step = self._start(task)
-        except NoDescriptors as error:
+        except Unreadable as error:
             if tries >= self._singles.tries:
                 self._settled(task, error)
-            elif self._open_files:
+            elif isinstance(error, NoDescriptors) and self._open_files:
                 self._exhausted = True
                 self._tasks.append((task, tries))
             else:
-                time.sleep(_DESCRIPTOR_SECONDS)
-                self._tasks.append((task, tries + 1))
+                self._later.append((time.monotonic() + _UNREADABLE_SECONDS, task, tries + 1))
             return None
         except BaseException as error:  # noqa: BLE001  handed to who asked
             self._settled(task, error)

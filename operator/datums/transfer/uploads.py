@@ -159,6 +159,7 @@ class Uploader:
                 return answer
 
     def _wait(self, seconds: float, for_what: Callable[[], bool]) -> bool:
+        self._small.start()
         with self._state:
             self._state.wait_for(lambda: for_what() or self.failure, seconds)
             if self.failure is not None:
@@ -241,9 +242,10 @@ class Uploader:
 
     def _note(self, noting: list[tuple[Slot, Outcome]]) -> None:
         saved: list[Done] = [outcome.done for _, outcome in noting if outcome.done is not None]
+        known = sum(outcome.is_known for _, outcome in noting)
         try:
             if saved:
-                self.insist(lambda: self._journal.note_done(saved))
+                self.insist(lambda: self._journal.note_done(saved, known=known))
             for slot, outcome in noting:
                 if outcome.removable:
                     self._places.remove(slot)

@@ -187,6 +187,7 @@ def test_access_has_the_defaults_of_the_kind_and_what_the_probe_found() -> None:
     full = access_of({**given, "status": {"capabilities": found}})
     assert (full.endpoint, full.force_path_style, full.readable, full.part_size_mib) == ("http://s3:9000", True, ["raw/"], 32)
     assert not full.conditional_put
+    assert access_of(store(tuning={"partSizeMiB": 5120})).part_size_mib == 64, "a part lies in memory"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from datums.stores.errors import StoreError
+from datums.transfer import small_uploads
 from datums.transfer.journal import Done
-from datums.transfer.outputs import Identity, NoDescriptors, Refused
+from datums.transfer.outputs import Identity, NoDescriptors, Refused, Unreadable
 from datums.transfer.pace import Pace
 from datums.transfer.patient import PatientStore
 from datums.transfer.single import Outcome, Sending, Singles, Task
@@ -105,6 +106,10 @@ class Settled:
         assert self._all.wait(10), self.of
 
 
+def no_more_threads(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def upload(files: Files, names: list[str], begin: Callable[[Task], Any] | None = None) -> tuple[Settled, Memory]:
     settled, store = Settled(len(names)), Memory()
     some = SmallUploads(
@@ -135,6 +140,37 @@ def test_few_descriptors_are_waited_for(tmp_path: Path) -> None:
     settled, _ = upload(files, [f"{n}" for n in range(9)])
     assert all(isinstance(outcome, Outcome) for outcome in settled.of.values())
     assert files.begun < 40
+
+
+@pytest.mark.parametrize(("failures", "comes"), [(2, True), (3, False)])
+def test_what_cannot_be_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, comes: bool) -> None:
+    monkeypatch.setattr(small_uploads, "_UNREADABLE_SECONDS", 0.01)
+    files = Files(tmp_path / "file")
+    left = failures
+
+    def begin(task: Task) -> Any:
+        nonlocal left
+        if left:
+            left -= 1
+            raise Unreadable("cannot be read: Input/output error")
+        return files.begin(task)
+
+    settled, _ = upload(files, ["a"], begin)
+    assert isinstance(settled.of["a"], Outcome if comes else Unreadable)
+
+
+def test_where_no_thread_can_be_started_it_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, settled = Files(tmp_path / "file"), Settled(2)
+    some = SmallUploads(
+        cast(PatientStore, Memory()), cast(Singles, files), files.begin, lambda task: None, settled.settle, settled.fail
+    )
+    with monkeypatch.context() as nothing_starts:
+        nothing_starts.setattr(threading.Thread, "start", no_more_threads)
+        some.hand(Task(("a", 0)))
+        some.hand(Task(("b", 0)))
+    assert (some.waiting, settled.of) == (2, {})
+    some.start()
+    settled.wait()
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError()])
