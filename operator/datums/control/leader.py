@@ -118,7 +118,9 @@ class Elector:
             try:
                 # The time counts from before the request: the others count from when it is written.
                 started = self._clock()
-                await asyncio.wait_for(self._write({"renewTime": _now()}), max(left, 0.0))
+                # HAZARD: before Python 3.12 `wait_for` loses a cancellation that comes as the answer does.
+                async with asyncio.timeout(max(left, 0.0)):
+                    await self._write({"renewTime": _now()})
                 self._renewed = self.last_look = started
                 continue
             except (Conflict, NotFound) as error:

@@ -38,7 +38,8 @@ class Sweeper:
         """Sweeps until cancelled."""
         while True:
             try:
-                await asyncio.wait_for(self._asked.wait(), self._period)
+                async with asyncio.timeout(self._period):  # HAZARD: `wait_for` loses cancellations before Python 3.12
+                    await self._asked.wait()
                 await asyncio.sleep(SETTLE)
             except TimeoutError:
                 pass
