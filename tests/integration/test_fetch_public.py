@@ -36,27 +36,25 @@ class Web(Answering):
         if path == "/login.tar":
             return self.answer(200, b"<html>log in</html>", **{"Content-Type": "text/html; charset=utf-8"})
         if path == "/ends-early.bin":
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"always this")
-            self.close_connection = True
-            return None
+            return self.cut(b"always this")
         if path == "/page.html":
             return self.answer(200, b"<html>", **{"Content-Type": "text/html"})
         if path == "/secret":
             return self.answer(403, b"no")
         if path == "/cut-once.bin" and not Web.broken_first:
             Web.broken_first += 1
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"only this")
-            self.close_connection = True
-            return None
+            return self.cut(b"only this")
         if path in ("/data.bin", "/cut-once.bin", "/a%20b.bin"):
             return self.answer(200, b"data", ETag='"v1"')
         return self.answer(404, b"<html>not here</html>")
+
+    def cut(self, body: bytes) -> None:
+        """Ends after less than the 1,000 bytes that it promises."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
 
 
 @pytest.fixture

@@ -103,14 +103,19 @@ def begin(pod: ShipPod) -> None:
     pod.main_ends()
 
 
+def killed_at_part(watched: Watched, nth: int) -> ShipPod:
+    """A pod whose `ship` has died when it sent the nth part."""
+    watched.kill_at("PUT .*partNumber", nth)
+    begin(watched.pod)
+    assert watched.dies.wait(60)
+    watched.pod.processes[-1].wait()
+    return watched.pod
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_part_that_has_arrived_is_never_sent_again(watched: Watched, seed: int) -> None:
     rng = random.Random(seed)
-    pod = watched.pod
-    watched.kill_at("PUT .*partNumber", rng.randrange(1, PARTS + 1))
-    begin(pod)
-    assert watched.dies.wait(60)
-    pod.processes[-1].wait()
+    pod = killed_at_part(watched, rng.randrange(1, PARTS + 1))
     time.sleep(rng.uniform(0.0, 0.5))
     there, before = arrived(pod), watched.puts()
     pod.start()
@@ -124,11 +129,7 @@ def test_a_part_that_has_arrived_is_never_sent_again(watched: Watched, seed: int
 
 
 def test_who_may_not_list_parts_sends_again_those_that_nobody_knows_of(watched: Watched) -> None:
-    pod = watched.pod
-    watched.kill_at("PUT .*partNumber", 8)
-    begin(pod)
-    assert watched.dies.wait(60)
-    pod.processes[-1].wait()
+    pod = killed_at_part(watched, 8)
     denied = Fault(do="status", method="GET", path="[?&]uploadId=", status=403, headers=XML, body=s3_error("AccessDenied"), times=0)
     watched.proxy.script = Script([denied])
     pod.start()
@@ -151,11 +152,7 @@ def test_killed_while_the_parts_become_an_object(watched: Watched) -> None:
 
 
 def test_a_file_that_changed_between_two_lives_gets_a_new_key(watched: Watched) -> None:
-    pod = watched.pod
-    watched.kill_at("PUT .*partNumber", 5)
-    begin(pod)
-    assert watched.dies.wait(60)
-    pod.processes[-1].wait()
+    pod = killed_at_part(watched, 5)
     other = BIG[::-1]
     write(pod, "big.bin", other)
     pod.start()
@@ -165,11 +162,7 @@ def test_a_file_that_changed_between_two_lives_gets_a_new_key(watched: Watched) 
 
 
 def test_an_upload_that_the_service_has_thrown_away_is_begun_anew(watched: Watched) -> None:
-    pod = watched.pod
-    watched.kill_at("PUT .*partNumber", 8)
-    begin(pod)
-    assert watched.dies.wait(60)
-    pod.processes[-1].wait()
+    pod = killed_at_part(watched, 8)
     for upload in pending(pod):
         pod.server.boto().abort_multipart_upload(Bucket=pod.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     pod.start()

@@ -14,7 +14,7 @@ from datums.transfer.fetch_arrivals import Arrivals
 from datums.transfer.fetch_large import Segment
 from datums.transfer.fetch_packs import Span, arrived
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_retry import Patience
+from datums.transfer.fetch_retry import Moving, Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_stores import Line
 from datums.transfer.fetch_stream import Alone, Stream
@@ -162,43 +162,6 @@ class Downloader:
 
     def _patience(self, flight: Flight) -> Patience:
         return Patience(self._line, flight, self._stopped.wait)
-
-
-class Moving:
-    """Has whoever watches see that bytes come. Those that have come before do not count for patience: what breaks off at the same
-    place each time would be tried for ever.
-
-    Args:
-        count: called with all that comes.
-    """
-
-    def __init__(
-        self, flight: Flight, patience: Patience, stopped: threading.Event, count: Callable[[int], None] = lambda _: None
-    ) -> None:
-        self._flight = flight
-        self._patience = patience
-        self._stopped = stopped
-        self._count = count
-        self._at = 0
-        self._furthest = 0
-
-    def on_from(self, offset: int) -> Callable[[int], None]:
-        """What is to be called with the sizes of what comes from there on."""
-        self._at = offset
-        self._furthest = max(self._furthest, offset)
-        return self._came
-
-    def _came(self, size: int) -> None:
-        if self._stopped.is_set():
-            raise errors.Unavailable("stopped: another file failed")
-        self._at += size
-        if size:
-            self._count(size)
-            self._flight.stirred()
-        if self._at > self._furthest:
-            self._furthest = self._at
-            self._flight.moved()
-            self._patience.went_well()
 
 
 def _first(task: Task) -> Wanted:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from datums.stores.errors import AccessDenied, CredentialExpired, StoreError, Throttled
+from datums.stores.errors import AccessDenied, CredentialExpired, StoreError, Throttled, Unavailable
 from datums.transfer.fetch_stores import Line
 from datums.transfer.flights import Flight
 
@@ -87,3 +88,40 @@ class Patience:
             else:
                 self.went_well()
                 return result
+
+
+class Moving:
+    """Has whoever watches see that bytes come. Those that have come before do not count for patience: what breaks off at the same
+    place each time would be tried for ever.
+
+    Args:
+        count: called with all that comes.
+    """
+
+    def __init__(
+        self, flight: Flight, patience: Patience, stopped: threading.Event, count: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._flight = flight
+        self._patience = patience
+        self._stopped = stopped
+        self._count = count
+        self._at = 0
+        self._furthest = 0
+
+    def on_from(self, offset: int) -> Callable[[int], None]:
+        """What is to be called with the sizes of what comes from there on."""
+        self._at = offset
+        self._furthest = max(self._furthest, offset)
+        return self._came
+
+    def _came(self, size: int) -> None:
+        if self._stopped.is_set():
+            raise Unavailable("stopped: another file failed")
+        self._at += size
+        if size:
+            self._count(size)
+            self._flight.stirred()
+        if self._at > self._furthest:
+            self._furthest = self._at
+            self._flight.moved()
+            self._patience.went_well()

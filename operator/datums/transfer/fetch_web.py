@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from datums.stores import errors
@@ -13,7 +14,7 @@ from datums.stores.errors import StoreError
 from datums.transfer import web
 from datums.transfer.fetch_errors import from_store
 from datums.transfer.fetch_progress import Progress
-from datums.transfer.fetch_retry import Patience
+from datums.transfer.fetch_retry import Moving, Patience
 from datums.transfer.fetch_shelf import Shelf
 from datums.transfer.fetch_spool import Loaded
 from datums.transfer.fetch_stores import Line
@@ -80,7 +81,8 @@ class WebLoader:
 
     def _load(self, wanted: Wanted, flight: Flight, answer: web.Answer, temporary: str) -> tuple[int, str]:
         patience = Patience(self._line, flight, self._stopped.wait)
-        digest, got, furthest = hashlib.sha256(), 0, 0
+        moving = Moving(flight, patience, self._stopped, partial(self._progress.add, 0))
+        digest, got = hashlib.sha256(), 0
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             while True:
@@ -95,17 +97,10 @@ class WebLoader:
                                 os.ftruncate(file, 0)
                                 os.lseek(file, 0, os.SEEK_SET)
                             fresh = False
-                            if self._stopped.is_set():
-                                raise errors.Unavailable("stopped: another file failed")
                             digest.update(chunk)
                             write_all(file, chunk)
+                            moving.on_from(got)(len(chunk))
                             got += len(chunk)
-                            self._progress.add(0, len(chunk))
-                            flight.stirred()
-                            if got > furthest:  # what breaks off at the same place each time would be tried for ever
-                                furthest = got
-                                flight.moved()
-                                patience.went_well()
                     if fresh and got and not answer.start:
                         raise errors.Unavailable(f"{wanted.shown_link} is empty now")
                     return got, digest.hexdigest()

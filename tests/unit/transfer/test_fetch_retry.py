@@ -9,8 +9,7 @@ import pytest
 
 from datums.stores.errors import Unavailable
 from datums.transfer import fetch_retry, flights
-from datums.transfer.download import Moving
-from datums.transfer.fetch_retry import GIVE_UP_SECONDS, Patience
+from datums.transfer.fetch_retry import GIVE_UP_SECONDS, Moving, Patience
 from datums.transfer.fetch_stores import Line
 from datums.transfer.flights import Flight
 from tests.unit.transfer.clock import Clock
